@@ -1,0 +1,42 @@
+/**
+ * Making hostile text harmless for a person's eyes. Stored bytes stay exact; everything that is
+ * shown (terminal, log, page) passes through here.
+ */
+
+/**
+ * C0 and C1 controls, DEL, and the characters that reorder or hide text (bidirectional controls,
+ * zero-width characters, the byte-order mark, line and paragraph separators).
+ */
+const harmful =
+  /[\u0000-\u001f\u007f-\u009f\u00ad\u061c\u180e\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff\ufff9-\ufffb]|[\ud800-\udbff](?![\udc00-\udfff])|(?<![\ud800-\udbff])[\udc00-\udfff]/g;
+
+/** `text` with every harmful character written out as `\xNN` or `\u{…}`; a tab in the middle of a line stays. */
+export function harmless(text: string): string {
+  return text.replace(harmful, (character) => {
+    if (character === '\t') return character;
+    const code = character.charCodeAt(0);
+    return code < 0x100 ? `\\x${code.toString(16).padStart(2, '0')}` : `\\u{${code.toString(16)}}`;
+  });
+}
+
+/** The same for text of many lines: line feeds stay. */
+export function harmlessLines(text: string): string {
+  return text.split('\n').map(harmless).join('\n');
+}
+
+/**
+ * Text of a device (one character per byte) as a person should read it: UTF-8 where it is valid,
+ * else latin1. Not yet harmless: pass the result through `harmless`.
+ */
+export function decodeBytes(latin1: string): string {
+  try {
+    return new TextDecoder('utf-8', { fatal: true }).decode(Buffer.from(latin1, 'latin1'));
+  } catch {
+    return latin1;
+  }
+}
+
+/** At most `limit` characters of `text`, with an ellipsis where something was cut. */
+export function clip(text: string, limit: number): string {
+  return text.length <= limit ? text : `${text.slice(0, limit - 1)}…`;
+}

@@ -1,0 +1,82 @@
+import type { Facts } from './device.ts';
+import type { Failure, Restorable } from './errors.ts';
+
+/** Why a device was read. */
+export type Trigger = 'schedule' | 'retry' | 'catch-up' | 'manual' | 'change' | 'job';
+
+/** How one run ended. There is no fifth way. */
+export type Outcome = 'changed' | 'unchanged' | 'quarantined' | 'failed';
+
+/** One artefact of a reading, in the two forms in which it is kept. Text holds one character per byte (latin1). */
+export interface ArtefactText {
+  /** `running-config`, the principal one of each platform, or a name made from a context or partition. */
+  readonly name: string;
+  /** Normalised and masked: what goes to git. */
+  readonly masked: string;
+  /** SHA-256 (hex) of the sealed file; null where nothing is sealed (`secrets.in_git: keep` without recipients). */
+  readonly sealed: string | null;
+}
+
+/** What one run read and may commit. The spool holds it as JSON: never clear text, never a secret. */
+export interface SpoolEntry {
+  readonly runId: string;
+  readonly deviceId: string;
+  readonly deviceName: string;
+  readonly group: string;
+  readonly platform: string;
+  readonly trigger: Trigger;
+  /** The slot that this run serves: UTC epoch milliseconds; null where no slot asked for it. */
+  readonly slotMs: number | null;
+  readonly readAtMs: number;
+  readonly artefacts: readonly ArtefactText[];
+  readonly facts: Facts;
+  /** Every serial number that the device named as its own or as a partner's. */
+  readonly serials: readonly string[];
+  readonly restorable: Restorable;
+  /** Why it is not `yes`, or on what ground it is; one line, null where there is nothing to say. */
+  readonly restorableBecause: string | null;
+  /** Id of the fingerprint key that masked this text. */
+  readonly maskKey: string;
+  /** Digest of the driver's volatile and secret rules. */
+  readonly rules: string;
+}
+
+/** What became of a reading. */
+export type Settled =
+  | {
+      readonly outcome: 'changed';
+      readonly commit: string;
+      readonly addedLines: number;
+      readonly removedLines: number;
+      /** Names of the artefacts whose text differs from the last good one. */
+      readonly changed: readonly string[];
+    }
+  | { readonly outcome: 'unchanged'; readonly commit: string }
+  | { readonly outcome: 'quarantined'; readonly failure: Failure }
+  | { readonly outcome: 'failed'; readonly failure: Failure };
+
+/** What is told of a run that ended: to the log, the progress display, metrics and `backup --json`. */
+export interface RunEnded {
+  readonly runId: string;
+  readonly device: string;
+  readonly group: string;
+  readonly platform: string;
+  readonly trigger: Trigger;
+  readonly startedAtMs: number;
+  readonly endedAtMs: number;
+  readonly settled: Settled;
+  /** Null where the run ended before there was anything to judge. */
+  readonly restorable: Restorable | null;
+  readonly restorableBecause: string | null;
+  readonly artefacts: readonly EndedArtefact[];
+  /** The stack of an unexpected exception, for the log alone; null for every expected failure. */
+  readonly stack: string | null;
+}
+
+/** `path` is relative to the repository's root; `bytes` counts the masked text. */
+export interface EndedArtefact {
+  readonly name: string;
+  readonly path: string;
+  readonly bytes: number;
+  readonly changed: boolean;
+}

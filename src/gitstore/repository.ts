@@ -1,0 +1,39 @@
+/** One commit that is wanted: one device and one run. */
+export interface CommitRequest {
+  readonly subject: (counts: { addedLines: number; removedLines: number }) => string;
+  /** Between subject and trailers; empty for none. */
+  readonly body: string;
+  /** In this order. Values are made one line before they are written. */
+  readonly trailers: readonly (readonly [string, string])[];
+  /** UTC epoch milliseconds. */
+  readonly atMs: number;
+  /** Text is one character per byte. */
+  readonly files: readonly { readonly path: string; readonly text: string }[];
+  /** Paths that go away in the same commit (a device that moved to another group). */
+  readonly remove: readonly string[];
+}
+
+export interface Committed {
+  readonly commit: string;
+  readonly addedLines: number;
+  readonly removedLines: number;
+}
+
+/**
+ * The bare repository. A commit is acknowledged only when it is durable and the ref was read back.
+ * Throws BackupError with a `store.*` code.
+ */
+export interface Repository {
+  /** Requests that arrive while a batch is being written become the next batch; each has its own commit. */
+  commit(request: CommitRequest): Promise<Committed>;
+  /** One character per byte; null where the path is not in that commit. */
+  read(commit: string, path: string): Promise<string | null>;
+  /** The commit whose `Run-Id` trailer is this; null where there is none. */
+  findRun(runId: string): Promise<string | null>;
+  /** The full id of the only commit on main that begins so; null where there is none or more than one. */
+  resolve(prefix: string): Promise<string | null>;
+  /** Subject, body and trailers of one commit. */
+  message(commit: string): Promise<string>;
+  /** Lines added and removed, by git's histogram diff. */
+  count(before: string, after: string): Promise<{ addedLines: number; removedLines: number }>;
+}

@@ -1,0 +1,19 @@
+import type { SpoolEntry } from '../core/run.ts';
+
+/**
+ * Readings that wait for the repository, and readings that wait for a person. Every write is durable
+ * (file and directory fsynced, renamed into place) before it returns. Throws BackupError `store.*`.
+ */
+export interface Spool {
+  put(entry: SpoolEntry): Promise<void>;
+  /** Removes an entry that is settled; does nothing where it is gone. */
+  remove(runId: string): Promise<void>;
+  /** Oldest first. An unreadable file is set aside as `<name>.damaged`, not returned. */
+  waiting(): Promise<readonly SpoolEntry[]>;
+  /** Moves an entry to quarantine. One that holds the same text of the same device already is replaced. */
+  hold(entry: SpoolEntry): Promise<void>;
+  /** Quarantined entries of a device, newest first. */
+  held(deviceId: string): Promise<readonly SpoolEntry[]>;
+  /** Removes every quarantined entry of a device: it was accepted, or a good reading came after it. */
+  release(deviceId: string): Promise<void>;
+}

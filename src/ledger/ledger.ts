@@ -1,0 +1,169 @@
+import type { Facts } from '../core/device.ts';
+import type { Failure, Restorable } from '../core/errors.ts';
+import type { Outcome, Trigger } from '../core/run.ts';
+
+/** What the ledger knows of a device. */
+export interface KnownDevice {
+  /** The first name it ever had; survives a rename. Masks are made with it. */
+  readonly id: string;
+  readonly name: string;
+  readonly platform: string;
+  /** As last accepted; null before the first good reading. */
+  readonly hostname: string | null;
+  /** Serial numbers of the unit and of partners that a trusted unit named. */
+  readonly serials: readonly string[];
+}
+
+/** One artefact of a good reading. */
+export interface Version {
+  readonly deviceId: string;
+  readonly artefact: string;
+  readonly commit: string;
+  /** Relative to the repository's root. */
+  readonly path: string;
+  readonly runId: string;
+  readonly atMs: number;
+}
+
+/** The newest good reading of a device. */
+export interface LastGood {
+  readonly runId: string;
+  readonly commit: string;
+  readonly restorable: Restorable;
+  readonly rules: string;
+  readonly maskKey: string;
+  readonly versions: readonly Version[];
+}
+
+export interface RunRow {
+  readonly runId: string;
+  readonly deviceId: string;
+  readonly device: string;
+  readonly platform: string;
+  readonly group: string;
+  /** UTC epoch milliseconds; null for a run that no slot asked for. */
+  readonly slotMs: number | null;
+  readonly trigger: Trigger;
+  readonly state: 'running' | Outcome;
+  readonly failure: Failure | null;
+  readonly startedAtMs: number;
+  /** Null while it is running. */
+  readonly endedAtMs: number | null;
+  readonly commit: string | null;
+  readonly restorable: Restorable | null;
+  readonly restorableBecause: string | null;
+  /** When a person accepted it; null for a run that was not quarantined or is not accepted. */
+  readonly acceptedAtMs: number | null;
+}
+
+/** The end of a run, written in one transaction with its chain record. */
+export interface RunEnd {
+  readonly runId: string;
+  readonly endedAtMs: number;
+  readonly outcome: Outcome;
+  /** Null unless `failed` or `quarantined`. */
+  readonly failure: Failure | null;
+  /** The good commit that this run made or confirmed; null unless `changed` or `unchanged`. */
+  readonly commit: string | null;
+  readonly restorable: Restorable | null;
+  readonly restorableBecause: string | null;
+  /** What the reading carried; null where it never came to one. */
+  readonly reading: GoodReading | null;
+}
+
+/** What a good (or quarantined) reading leaves in the ledger. */
+export interface GoodReading {
+  readonly facts: Facts;
+  readonly serials: readonly string[];
+  readonly rules: string;
+  readonly maskKey: string;
+  /** `path` null while the reading is quarantined. */
+  readonly artefacts: readonly {
+    readonly name: string;
+    readonly path: string | null;
+    readonly sealed: string | null;
+    readonly changed: boolean;
+  }[];
+}
+
+/** One sealed copy of an artefact. */
+export interface SealedCopy {
+  readonly deviceId: string;
+  readonly artefact: string;
+  readonly runId: string;
+  /** SHA-256 (hex) of the sealed file. */
+  readonly digest: string;
+  readonly atMs: number;
+}
+
+/** Which runs to list; every null means "no limit of this kind". */
+export interface RunFilter {
+  readonly deviceIds: readonly string[] | null;
+  readonly states: readonly RunRow['state'][] | null;
+  readonly sinceMs: number | null;
+  readonly untilMs: number | null;
+  readonly limit: number;
+}
+
+/**
+ * What was due, what happened and why. SQLite; each end state appends one record to the hash chain in
+ * the same transaction. Throws BackupError `record.failed`, `record.busy` or a `store.*` code.
+ */
+export interface Ledger extends Disposable {
+  /**
+   * The device behind an inventory name, registered on first sight. `formerly` carries an older
+   * device over to its new name. Throws OperationError where the name is known with another platform.
+   */
+  register(device: {
+    name: string;
+    platform: string;
+    group: string;
+    formerly: readonly string[];
+    atMs: number;
+  }): KnownDevice;
+  /** Null where no device of this name (now or formerly) is known. */
+  device(name: string): KnownDevice | null;
+  devices(): readonly KnownDevice[];
+
+  /** A row before the first packet, so that a crash leaves evidence. */
+  openRun(run: {
+    runId: string;
+    deviceId: string;
+    trigger: Trigger;
+    slotMs: number | null;
+    startedAtMs: number;
+  }): void;
+  /**
+   * Ends a run: its row, versions of changed artefacts, sealed copies, the device's facts, one chain
+   * record. Returns the digests of sealed copies that nothing refers to any more: the newest copy of an
+   * unchanged artefact replaces the one before it unless a commit names that one.
+   * Throws where the run is not `running`: an end state is never rewritten.
+   */
+  closeRun(end: RunEnd): readonly string[];
+  /** Makes a quarantined run the last good one. Throws OperationError where it is not quarantined or accepted already. */
+  acceptRun(accept: {
+    runId: string;
+    atMs: number;
+    by: string;
+    commit: string;
+    paths: ReadonlyMap<string, string>;
+  }): void;
+
+  /** Null before the first good reading. */
+  lastGood(deviceId: string): LastGood | null;
+  run(runId: string): RunRow | null;
+  /** Newest first. */
+  runs(filter: RunFilter): readonly RunRow[];
+  running(): readonly RunRow[];
+  /** Newest first. */
+  versions(deviceId: string, artefact: string): readonly Version[];
+  /** Names of the artefacts that this device has versions of; `running-config` first. */
+  artefactNames(deviceId: string): readonly string[];
+  /** The sealed copy of exactly this run, or the newest one where `runId` is null; null where there is none. */
+  sealed(deviceId: string, artefact: string, runId: string | null): SealedCopy | null;
+
+  /** Appends a chain record for what is not the end of a run: `trust`, `init`, `reload`. */
+  record(category: string, atMs: number, record: Readonly<Record<string, unknown>>): void;
+  /** Hash (hex) of the newest chain record; 64 zeros before the first. */
+  chainHead(): string;
+}

@@ -1,0 +1,19 @@
+/** One pinned key. */
+export interface PinnedKey {
+  readonly host: string;
+  readonly port: number;
+  /** As in the key itself, such as `ssh-ed25519`. */
+  readonly type: string;
+  /** The public key blob. */
+  readonly blob: Buffer;
+}
+
+/** The pinned host keys, kept in OpenSSH's known_hosts format; several keys a host. */
+export interface HostKeys {
+  /** The keys that are pinned for exactly this host and port; empty where none is. */
+  of(host: string, port: number): readonly PinnedKey[];
+  /** Adds keys, durably (fsync), keeping what is there. A key that is pinned already is not added again. */
+  pin(keys: readonly PinnedKey[]): Promise<void>;
+  /** Replaces all keys of this host and port. */
+  replace(host: string, port: number, keys: readonly PinnedKey[]): Promise<void>;
+}
