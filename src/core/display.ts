@@ -30,7 +30,7 @@ export function harmlessLines(text: string): string {
  */
 export function decodeBytes(latin1: string): string {
   try {
-    return new TextDecoder('utf-8', { fatal: true }).decode(Buffer.from(latin1, 'latin1'));
+    return new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(Buffer.from(latin1, 'latin1'));
   } catch {
     return latin1;
   }
@@ -39,4 +39,15 @@ export function decodeBytes(latin1: string): string {
 /** At most `limit` characters of `text`, with an ellipsis where something was cut. */
 export function clip(text: string, limit: number): string {
   return text.length <= limit ? text : `${text.slice(0, limit - 1)}…`;
+}
+
+/** What `decodeBytes` must not be given: text that holds more than bytes, such as a file name. */
+const beyondBytes = /[^\u0000-\u00ff]/;
+
+/**
+ * A piece of text from anywhere, for the middle of a sentence: decoded where it is bytes of a device,
+ * at most `limit` characters of it, one line, harmless.
+ */
+export function quotable(text: string, limit = 120): string {
+  return harmless(clip(beyondBytes.test(text) ? text : decodeBytes(text), limit)).replaceAll('\t', ' ');
 }

@@ -17,6 +17,11 @@ export interface Committed {
   readonly commit: string;
   readonly addedLines: number;
   readonly removedLines: number;
+  /**
+   * The commit that somebody else had put on main: it was kept, and is an ancestor of `commit`. Told
+   * once, with the first commit after it was found; null where main was as we left it.
+   */
+  readonly foreignTip: string | null;
 }
 
 /**
@@ -30,10 +35,6 @@ export interface Repository {
   read(commit: string, path: string): Promise<string | null>;
   /** The commit whose `Run-Id` trailer is this; null where there is none. */
   findRun(runId: string): Promise<string | null>;
-  /** The full id of the only commit on main that begins so; null where there is none or more than one. */
-  resolve(prefix: string): Promise<string | null>;
-  /** Subject, body and trailers of one commit. */
-  message(commit: string): Promise<string>;
-  /** Lines added and removed, by git's histogram diff. */
-  count(before: string, after: string): Promise<{ addedLines: number; removedLines: number }>;
+  /** Subject, body and trailers of each commit, by its full id; an id that is none is absent. */
+  messages(commits: readonly string[]): Promise<ReadonlyMap<string, string>>;
 }

@@ -96,6 +96,32 @@ export interface SealedCopy {
   readonly atMs: number;
 }
 
+/** Where one device stands, from what was recorded. */
+export interface Summary {
+  /** End of the newest good reading, or the moment at which a quarantined one was accepted. */
+  readonly lastSuccessMs: number | null;
+  /** Start of the newest run. */
+  readonly lastAttemptMs: number | null;
+  /** Runs that ended `failed` or `quarantined` since the last success. */
+  readonly consecutiveFailures: number;
+  /** The newest run that ended. */
+  readonly lastRun: RunRow | null;
+  /** The newest quarantined run that neither was accepted nor was followed by a good reading. */
+  readonly heldRun: RunRow | null;
+  /** Of the newest good reading. */
+  readonly restorable: Restorable | null;
+  readonly restorableBecause: string | null;
+}
+
+/** One record of the hash chain. */
+export interface ChainRecord {
+  /** 1-based. */
+  readonly n: number;
+  /** Canonical JSON, with `category` and `at_ms` in it. */
+  readonly record: string;
+  readonly hash: Uint8Array;
+}
+
 /** Which runs to list; every null means "no limit of this kind". */
 export interface RunFilter {
   readonly deviceIds: readonly string[] | null;
@@ -113,6 +139,7 @@ export interface Ledger extends Disposable {
   /**
    * The device behind an inventory name, registered on first sight. `formerly` carries an older
    * device over to its new name. Throws OperationError where the name is known with another platform.
+   * Where a name goes to another device in the same inventory, the one with `formerly` is registered first.
    */
   register(device: {
     name: string;
@@ -124,6 +151,8 @@ export interface Ledger extends Disposable {
   /** Null where no device of this name (now or formerly) is known. */
   device(name: string): KnownDevice | null;
   devices(): readonly KnownDevice[];
+  /** Every known device by its id, at the cost of the devices, not of their runs. */
+  summaries(): ReadonlyMap<string, Summary>;
 
   /** A row before the first packet, so that a crash leaves evidence. */
   openRun(run: {
@@ -166,4 +195,6 @@ export interface Ledger extends Disposable {
   record(category: string, atMs: number, record: Readonly<Record<string, unknown>>): void;
   /** Hash (hex) of the newest chain record; 64 zeros before the first. */
   chainHead(): string;
+  /** Every record, oldest first; read while the ledger is open. */
+  chain(): Iterable<ChainRecord>;
 }

@@ -1,3 +1,5 @@
+import { createHash } from 'node:crypto';
+
 /** One pinned key. */
 export interface PinnedKey {
   readonly host: string;
@@ -16,4 +18,16 @@ export interface HostKeys {
   pin(keys: readonly PinnedKey[]): Promise<void>;
   /** Replaces all keys of this host and port. */
   replace(host: string, port: number, keys: readonly PinnedKey[]): Promise<void>;
+}
+
+/** `SHA256:…` of a public key blob, as OpenSSH prints it. */
+export function fingerprint(blob: Buffer): string {
+  return `SHA256:${createHash('sha256').update(blob).digest('base64').replace(/=+$/, '')}`;
+}
+
+/** The type that a public key blob names (RFC 4253 section 6.6); empty where it is damaged. */
+export function blobType(blob: Buffer): string {
+  if (blob.length < 4) return '';
+  const length = blob.readUInt32BE(0);
+  return length > 64 || 4 + length > blob.length ? '' : blob.toString('latin1', 4, 4 + length);
 }

@@ -1,0 +1,99 @@
+import { writeFile } from 'node:fs/promises';
+import { decodeBytes, harmlessLines } from '../../core/display.ts';
+import { OperationError, UsageError } from '../../core/errors.ts';
+import { size } from '../../core/units.ts';
+import { type Common, exitCodes } from '../context.ts';
+import type { Cli } from '../program.ts';
+import { find, openShelf, principalArtefact } from '../revision.ts';
+import { known } from '../select.ts';
+
+interface Options extends Common {
+  readonly identity: string;
+  readonly artefact: string;
+  readonly output?: string;
+}
+
+export function restore(cli: Cli): void {
+  cli
+    .command('restore', 'The bytes that the device gave, unsealed, secrets included.', [
+      'roundsman restore fw1 --identity /media/safe/identity.txt --output fw1.cfg',
+      'roundsman restore fw1 1f3c9a2b --identity identity.txt > fw1.cfg',
+    ])
+    .argument('<name>', 'a device')
+    .argument('[rev]', 'a commit, a run id or an RFC 3339 instant; default: the newest')
+    .requiredOption('--identity <file>', 'the age identity that `roundsman init` made')
+    .option('--output <file>', 'a new file, readable for its owner alone; default: standard output')
+    .option('--artefact <name>', 'which of its texts', principalArtefact)
+    .action((name: string, revision: string | undefined, options: Options) =>
+      cli.run(options, async ({ services, world, json, document, remark }) => {
+        const { identity, output } = options;
+        if (json && output === undefined)
+          throw new UsageError('--json and the bytes both want standard output', 'add `--output FILE`');
+        const device = known(await services.fleet(), name);
+        const shelf = await openShelf(services, device, options.artefact);
+        const runId = revision === undefined ? null : await runOf(services, shelf, revision);
+        const unsealed = await services.restore(device, options.artefact, runId, identity);
+        if (unsealed === null)
+          throw new OperationError(
+            `nothing is sealed of ${options.artefact} of ${device}${runId === null ? '' : ` in run ${runId}`}`,
+            `name another version of \`roundsman log ${device}\`; sealed copies are kept as long as \`retention\` says`,
+          );
+        if (output === undefined) {
+          if (world.stdout.isTTY === true) refuseControls(unsealed.bytes);
+          world.stdout.write(unsealed.bytes);
+        } else await writeNew(output, unsealed.bytes);
+        const run = await services.run(unsealed.runId);
+        if (json)
+          document({
+            device,
+            artefact: options.artefact,
+            run_id: unsealed.runId,
+            restorable: run?.restorable ?? null,
+            bytes: unsealed.bytes.length,
+            output,
+          });
+        else {
+          const where = output === undefined ? '' : ` to ${output}`;
+          remark(`${size(unsealed.bytes.length)} of ${device}, read by run ${unsealed.runId}${where}`);
+          if (run?.restorable != null && run.restorable !== 'yes')
+            remark(
+              `restorable: ${run.restorable}${run.restorableBecause === null ? '' : `: ${run.restorableBecause}`}`,
+            );
+        }
+        return exitCodes.ok;
+      }),
+    );
+}
+
+async function runOf(
+  services: Parameters<typeof find>[0],
+  shelf: Parameters<typeof find>[1],
+  revision: string,
+): Promise<string> {
+  const reading = await find(services, shelf, revision);
+  return reading.kind === 'held' ? reading.held.entry.runId : reading.version.runId;
+}
+
+/** Exact bytes are never changed to make them harmless, so a terminal does not get harmful ones at all. */
+function refuseControls(bytes: Buffer): void {
+  const text = decodeBytes(bytes.toString('latin1'));
+  if (harmlessLines(text) !== text)
+    throw new UsageError(
+      'these bytes hold control characters, which a terminal would obey',
+      'add `--output FILE`',
+    );
+}
+
+/** 0600 from the first byte; never over a file that is there. */
+async function writeNew(path: string, bytes: Buffer): Promise<void> {
+  try {
+    await writeFile(path, bytes, { flag: 'wx', mode: 0o600, flush: true });
+  } catch (error) {
+    const { code, message } = error as NodeJS.ErrnoException;
+    if (code === 'EEXIST')
+      throw new OperationError(`${path} exists already`, 'name a new file: nothing is overwritten');
+    throw new OperationError(`${path} cannot be written: ${message}`, 'name another place with `--output`', {
+      cause: error,
+    });
+  }
+}

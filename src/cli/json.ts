@@ -1,0 +1,49 @@
+import { describe } from '../core/catalogue.ts';
+import { decodeBytes } from '../core/display.ts';
+import type { Failure } from '../core/errors.ts';
+
+/** What JSON.stringify leaves raw and a terminal may act on. */
+const harmful =
+  /[\u007f-\u009f\u00ad\u061c\u180e\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff\ufff9-\ufffb]/g;
+
+/** JSON in which every character that could harm a terminal is an escape; it parses to the same value. */
+export function stringify(value: unknown, indent?: number): string {
+  return JSON.stringify(value, null, indent).replace(
+    harmful,
+    (character) => `\\u${character.charCodeAt(0).toString(16).padStart(4, '0')}`,
+  );
+}
+
+/** RFC 3339, UTC, always with milliseconds. */
+export function jsonInstant(ms: number): string;
+export function jsonInstant(ms: number | null): string | null;
+export function jsonInstant(ms: number | null): string | null {
+  return ms === null ? null : new Date(ms).toISOString();
+}
+
+/** `{code, stage, message, todo, detail}`, or null. */
+export function jsonFailure(
+  failure: Failure | null,
+  where: { device: string; runId: string | null },
+): object | null {
+  if (failure === null) return null;
+  const { device, runId } = where;
+  const { code, stage, message, todo, detail } = describe(failure, {
+    device,
+    ...(runId === null ? {} : { runId }),
+  });
+  return { code, stage, message, todo, detail: decoded(detail) };
+}
+
+/** Every string of a device, decoded; all else as it is. */
+function decoded(value: unknown): unknown {
+  if (typeof value === 'string') return decodedText(value);
+  if (Array.isArray(value)) return value.map(decoded);
+  if (typeof value !== 'object' || value === null) return value;
+  return Object.fromEntries(Object.entries(value).map(([key, member]) => [key, decoded(member)]));
+}
+
+/** Bytes are decoded; text that holds more than bytes is text already. */
+export function decodedText(text: string): string {
+  return /[^\u0000-\u00ff]/.test(text) ? text : decodeBytes(text);
+}

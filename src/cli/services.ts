@@ -1,0 +1,225 @@
+import type { Device } from '../core/device.ts';
+import type { Failure, Problem, Restorable } from '../core/errors.ts';
+import type { RunEnded, SpoolEntry, Trigger } from '../core/run.ts';
+import type { RunRow, Version } from '../ledger/ledger.ts';
+import type { TextDiff } from '../pipeline/diff.ts';
+
+/** What is known of a call before any command runs. */
+export interface ServicesOptions {
+  /** As given by `--config`; null: $ROUNDSMAN_CONFIG and the usual places decide. */
+  readonly configFile: string | null;
+  /** False while a progress display owns the terminal: log lines are then not written to stderr. */
+  readonly logLines: boolean;
+}
+
+/** What the inventory names. */
+export interface Fleet {
+  readonly devices: readonly Device[];
+  /** Every group that is declared or used, `default` included where a device is in it. */
+  readonly groups: readonly string[];
+  /** Names that only the ledger knows: their history can be read, they are not backed up. */
+  readonly gone: readonly string[];
+}
+
+/** What `init` wrote. */
+export interface Initialised {
+  readonly configFile: string;
+  readonly inventoryFile: string;
+  readonly fingerprintKeyFile: string;
+  /** The private half: to be taken off this machine. */
+  readonly identityFile: string;
+  /** The age recipient that was written into the settings. */
+  readonly recipient: string;
+}
+
+/** What a valid configuration amounts to. */
+export interface Checked {
+  readonly configFile: string;
+  readonly inventoryFile: string;
+  /** Things that work and deserve a look, such as a literal password. */
+  readonly warnings: readonly Problem[];
+  readonly sizing: Sizing;
+}
+
+export interface Sizing {
+  /** Enabled devices. */
+  readonly devices: number;
+  /** Device sessions at once. */
+  readonly sessions: number;
+  /** Mean length of one run. */
+  readonly runMs: number;
+  /** How long one round over all devices takes with so many sessions. */
+  readonly windowMs: number;
+  /** Git and sealed copies together. */
+  readonly bytesAYear: number;
+  /** False: assumed figures, because no run has ended yet. */
+  readonly measured: boolean;
+}
+
+/** How far `check --connect` came with one device. */
+export interface Reached {
+  readonly device: string;
+  readonly platform: string;
+  readonly durationMs: number;
+  /** Null: the prompt was reached. */
+  readonly failure: Failure | null;
+}
+
+/** What happens while devices are being read. `ended` is the last of each device. */
+export type BackupEvent =
+  | { readonly type: 'started'; readonly device: string }
+  | { readonly type: 'progress'; readonly device: string; readonly receivedBytes: number }
+  | { readonly type: 'ended'; readonly ended: RunEnded };
+
+export type DeviceState = 'disabled' | 'never' | 'quarantined' | 'missed' | 'failing' | 'late' | 'ok';
+
+/** Where one device stands; instants are null where there is none (yet). */
+export interface DeviceStatus {
+  readonly device: string;
+  readonly platform: string;
+  readonly group: string;
+  readonly state: DeviceState;
+  /** Of the last good reading. */
+  readonly restorable: Restorable | null;
+  readonly restorableBecause: string | null;
+  readonly lastSuccessMs: number | null;
+  readonly lastAttemptMs: number | null;
+  readonly nextRunMs: number | null;
+  readonly dueMs: number | null;
+  readonly consecutiveFailures: number;
+  /** Of the last attempt; null where it succeeded. */
+  readonly failure: Failure | null;
+  /** The last attempt; null before the first. */
+  readonly runId: string | null;
+}
+
+/** A run, or a slot that no run served. A `RunRow` with `cause: null` is one. */
+export interface RunEntry extends Omit<RunRow, 'runId' | 'trigger' | 'state' | 'startedAtMs'> {
+  /** Null for a slot without a run. */
+  readonly runId: string | null;
+  readonly trigger: Trigger | null;
+  readonly state: RunRow['state'] | 'missed' | 'skipped';
+  /** Why a slot was missed or skipped; null for a run. */
+  readonly cause: string | null;
+  readonly startedAtMs: number | null;
+}
+
+/** Which runs to list; null means "no limit of this kind". */
+export interface RunsFilter {
+  readonly devices: readonly string[] | null;
+  readonly states: readonly RunEntry['state'][] | null;
+  readonly sinceMs: number | null;
+  readonly untilMs: number | null;
+}
+
+/** A quarantined reading, with why it is held. */
+export interface Held {
+  readonly entry: SpoolEntry;
+  readonly failure: Failure;
+}
+
+/** Two texts compared. */
+export interface Comparison {
+  readonly diff: TextDiff;
+  /** A remark a reader of the diff needs, such as secrets that change at every reading; null for none. */
+  readonly note: string | null;
+}
+
+/** Subject and trailers of a commit. */
+export interface Message {
+  readonly subject: string;
+  readonly trailers: readonly (readonly [string, string])[];
+}
+
+/** A host key as a device (or a known_hosts file) shows it. */
+export interface HostKey {
+  readonly type: string;
+  /** `SHA256:…` */
+  readonly fingerprint: string;
+  readonly blob: Buffer;
+}
+
+/** What a device shows beside what is pinned for it. */
+export interface OfferedKeys {
+  readonly device: string;
+  readonly host: string;
+  readonly port: number;
+  readonly offered: readonly HostKey[];
+  /** In known_hosts. */
+  readonly pinned: readonly HostKey[];
+  /** Fingerprints that the inventory demands; empty where it names none. */
+  readonly demanded: readonly string[];
+  /** Why nothing was offered; null where something was, or where a file has nothing for this host. */
+  readonly failure: Failure | null;
+}
+
+/** The exact bytes of one artefact. */
+export interface Unsealed {
+  readonly bytes: Buffer;
+  /** The run that read them. */
+  readonly runId: string;
+}
+
+export interface Transcribed {
+  readonly runId: string;
+  /** Masked; one character per byte. */
+  readonly text: string;
+}
+
+/**
+ * Everything that commands can ask for. Configuration is read at the first call that needs it, so that
+ * `init` works without one. Device names are the inventory's and are checked by the caller. Every call
+ * may throw InvalidConfiguration, UsageError, OperationError or BackupError (`store.*`, `record.*`).
+ */
+export interface Services extends AsyncDisposable {
+  /** Writes a first configuration into `dir`; overwrites nothing (OperationError). */
+  init(dir: string): Promise<Initialised>;
+  fleet(): Promise<Fleet>;
+  /** Throws InvalidConfiguration with every mistake. */
+  check(): Promise<Checked>;
+  /** Logs in to each device and leaves at the prompt. Never rejects for what a device does. */
+  reach(devices: readonly string[], watch: Watch<Reached>): Promise<readonly Reached[]>;
+  /** Reads each device once. Never rejects for what a device does; after an abort the rest are `run.interrupted`. */
+  backup(devices: readonly string[], watch: Watch<BackupEvent>): Promise<readonly RunEnded[]>;
+
+  /** In the order of the inventory. */
+  status(devices: readonly string[]): Promise<readonly DeviceStatus[]>;
+  /** Newest first. */
+  runs(filter: RunsFilter): Promise<readonly RunEntry[]>;
+  /** Null where no run has this id. */
+  run(runId: string): Promise<RunRow | null>;
+  /** Every version of every artefact of a device, newest first. */
+  versions(device: string): Promise<readonly Version[]>;
+  /** Quarantined readings that wait for a person, newest first. */
+  held(device: string): Promise<readonly Held[]>;
+  /** The masked text of a version; one character per byte. */
+  text(version: Version): Promise<string>;
+  /** By commit. One call for many: git is asked once. */
+  messages(commits: readonly string[]): Promise<ReadonlyMap<string, Message>>;
+  /** `device` decides how sections are recognised. */
+  compare(device: string, before: string, after: string): Promise<Comparison>;
+  /** Of this run, or of the newest one that left a transcript where `runId` is null; null where there is none. */
+  transcript(device: string, runId: string | null): Promise<Transcribed | null>;
+
+  /** Makes exactly this quarantined run the last good one; returns its commit. */
+  accept(device: string, runId: string): Promise<string>;
+  /** Asks each device for its host keys; sends no credential. */
+  offeredKeys(devices: readonly string[], signal: AbortSignal): Promise<readonly OfferedKeys[]>;
+  /** The same from a file in known_hosts format. */
+  keysFromFile(devices: readonly string[], file: string): Promise<readonly OfferedKeys[]>;
+  /** Pins keys of each device; `replace` forgets those that were pinned before. */
+  trust(keys: readonly { device: string; keys: readonly HostKey[] }[], replace: boolean): Promise<void>;
+  /** The bytes that the device gave, in this run or (null) the newest; null where nothing is sealed. */
+  restore(
+    device: string,
+    artefact: string,
+    runId: string | null,
+    identityFile: string,
+  ): Promise<Unsealed | null>;
+}
+
+/** How a caller follows something long. */
+export interface Watch<Event> {
+  readonly onEvent: (event: Event) => void;
+  readonly signal: AbortSignal;
+}

@@ -1,0 +1,186 @@
+import { readFile } from 'node:fs/promises';
+import { userInfo } from 'node:os';
+import { unseal } from '../../artefacts/unseal.ts';
+import type {
+  Comparison,
+  DeviceStatus,
+  Held,
+  Message,
+  RunEntry,
+  RunsFilter,
+  Unsealed,
+} from '../../cli/services.ts';
+import { OperationError } from '../../core/errors.ts';
+import { artefactPath } from '../../gitstore/paths.ts';
+import type { RunRow, Version } from '../../ledger/ledger.ts';
+import { statusOf } from '../../ledger/status.ts';
+import { diffText } from '../../pipeline/diff.ts';
+import { settle } from '../../pipeline/settle.ts';
+import { openSealed } from './backup.ts';
+import { type Context, driverOf, knownDevice, type State } from './context.ts';
+
+/** Lines of context around a change. */
+const contextLines = 3;
+
+/** More runs than a person reads; a script narrows by device and time. */
+const listedRuns = 100_000;
+
+/** Where each device stands, in the order of the inventory. */
+export async function status(context: Context, names: readonly string[]): Promise<readonly DeviceStatus[]> {
+  const { devices } = await context.configuration();
+  const { ledger } = await context.state();
+  const wanted = new Set(names);
+  const chosen = devices.filter((device) => wanted.has(device.name));
+  return statusOf(
+    chosen.map((device) => ({ ...device, known: ledger.device(device.name)?.id ?? null })),
+    ledger.summaries(),
+  );
+}
+
+export async function runs(context: Context, filter: RunsFilter): Promise<readonly RunEntry[]> {
+  const { ledger } = await context.state();
+  const deviceIds =
+    filter.devices === null ? null : filter.devices.flatMap((name) => ledger.device(name)?.id ?? []);
+  const states = filter.states?.filter((state) => state !== 'missed' && state !== 'skipped') ?? null;
+  const rows = ledger.runs({ ...filter, deviceIds, states, limit: listedRuns });
+  return rows.map((row) => ({ ...row, cause: null }));
+}
+
+export async function run(context: Context, runId: string): Promise<RunRow | null> {
+  return (await context.state()).ledger.run(runId);
+}
+
+/** Every version of every artefact of a device, newest first; empty for a device that was never read. */
+export async function versions(context: Context, device: string): Promise<readonly Version[]> {
+  const { ledger } = await context.state();
+  const known = ledger.device(device);
+  if (known === null) return [];
+  return ledger
+    .artefactNames(known.id)
+    .flatMap((artefact) => ledger.versions(known.id, artefact))
+    .sort((a, b) => b.atMs - a.atMs);
+}
+
+export async function held(context: Context, device: string): Promise<readonly Held[]> {
+  const state = await context.state();
+  const known = state.ledger.device(device);
+  if (known === null) return [];
+  const entries = await state.spool.held(known.id);
+  return entries.flatMap((entry) => {
+    const failure = state.ledger.run(entry.runId)?.failure ?? null;
+    return failure === null ? [] : [{ entry, failure }];
+  });
+}
+
+/** Throws OperationError where the ledger names a text that git does not hold. */
+export async function text(context: Context, version: Version): Promise<string> {
+  const { repository } = await context.state();
+  const found = await repository.read(version.commit, version.path);
+  if (found !== null) return found;
+  throw new OperationError(
+    `${version.path} is not in commit ${version.commit}`,
+    'the repository and the ledger do not belong together: restore both from the same backup',
+  );
+}
+
+/** Subject and trailers of each commit. */
+export async function messages(
+  context: Context,
+  commits: readonly string[],
+): Promise<ReadonlyMap<string, Message>> {
+  const { repository } = await context.state();
+  const found = await repository.messages(commits);
+  return new Map([...found].map(([commit, full]) => [commit, parseMessage(full)]));
+}
+
+/** Trailers are the last paragraph. */
+function parseMessage(full: string): Message {
+  const paragraphs = full.trimEnd().split('\n\n');
+  const trailers = (paragraphs.length > 1 ? (paragraphs.at(-1) ?? '') : '')
+    .split('\n')
+    .flatMap((line): [string, string][] => {
+      const match = /^([A-Za-z-]+): (.*)$/.exec(line);
+      return match === null ? [] : [[match[1] ?? '', match[2] ?? '']];
+    });
+  return { subject: full.split('\n', 1)[0] ?? '', trailers };
+}
+
+export async function compareTexts(
+  context: Context,
+  device: string,
+  before: string,
+  after: string,
+): Promise<Comparison> {
+  const configuration = await context.configuration();
+  const state = await context.state();
+  const { outline } = driverOf(configuration, knownDevice(state, device).platform);
+  const diff = diffText(before, after, outline(before), outline(after), { context: contextLines });
+  const note = after.includes('<secret:rotating>')
+    ? 'secrets shown as <secret:rotating> are encrypted anew at every reading: a change of one cannot be seen'
+    : null;
+  return { diff, note };
+}
+
+/**
+ * Makes a quarantined run the last good one. Where a crash came between commit and ledger the commit is
+ * there already and is taken up, not made twice.
+ */
+export async function accept(context: Context, device: string, runId: string): Promise<string> {
+  const configuration = await context.configuration();
+  const state = await context.changing();
+  const known = knownDevice(state, device);
+  const entry = (await state.spool.held(known.id)).find((held) => held.runId === runId);
+  if (entry === undefined) {
+    throw new OperationError(
+      `run ${runId} of ${device} is not in quarantine`,
+      `list what is: roundsman runs ${device} --failed`,
+    );
+  }
+  const paths = new Map(
+    entry.artefacts.map(({ name }) => [name, artefactPath(entry.group, entry.deviceName, name)]),
+  );
+  const commit = (await state.repository.findRun(runId)) ?? (await commitHeld());
+  state.ledger.acceptRun({
+    runId,
+    atMs: context.clock.nowMs(),
+    by: userInfo().username,
+    commit,
+    paths,
+  });
+  await state.spool.release(known.id);
+  return commit;
+
+  async function commitHeld(): Promise<string> {
+    const driver = driverOf(configuration, known.platform);
+    const expect = { hostname: null, serials: [] };
+    const { settled } = await settle(entry as NonNullable<typeof entry>, driver, expect, true, {
+      ...state,
+      artefactPath,
+    });
+    if (settled.outcome === 'changed' || settled.outcome === 'unchanged') return settled.commit;
+    throw new OperationError(`run ${runId} could not be accepted`, `read ${device} again`);
+  }
+}
+
+/** The exact bytes that the device gave; null where nothing is sealed. */
+export async function restore(
+  context: Context,
+  device: string,
+  artefact: string,
+  runId: string | null,
+  identityFile: string,
+): Promise<Unsealed | null> {
+  const { settings } = await context.configuration();
+  const state: State = await context.state();
+  const copy = state.ledger.sealed(knownDevice(state, device).id, artefact, runId);
+  const artefacts = openSealed(settings);
+  if (copy === null || artefacts === null) return null;
+  const identity = await readFile(identityFile, 'utf8').catch((error: unknown) => {
+    throw new OperationError(
+      `the identity ${identityFile} cannot be read`,
+      'name the file that `roundsman init` told you to keep elsewhere: --identity FILE',
+      { cause: error },
+    );
+  });
+  return { bytes: await unseal(await artefacts.read(copy.digest), identity), runId: copy.runId };
+}

@@ -1,0 +1,77 @@
+import { readFile } from 'node:fs/promises';
+import { isAbsolute, join, resolve as resolvePath } from 'node:path';
+import { BackupError } from '../core/errors.ts';
+import { flush, makeDirectory } from './durable.ts';
+import { mainRef } from './fast-import.ts';
+import { flushRepository } from './flush-repository.ts';
+import { type Git, gitIn, settings } from './git.ts';
+import { isArtefactPath } from './paths.ts';
+import { readBlobs, reading } from './reading.ts';
+import type { Repository } from './repository.ts';
+import { storing } from './storing.ts';
+import { writer } from './writing.ts';
+
+/** The oldest git that has `core.fsync` and `safe.directory` on the command line. */
+const oldestGit = [2, 36] as const;
+
+/**
+ * Opens the bare repository in `dir`, and creates it where there is none. `gitProgram` is looked up in
+ * PATH; default `git`. Throws BackupError `store.*`.
+ */
+export async function openRepository({
+  dir: givenDir,
+  gitProgram = 'git',
+}: {
+  dir: string;
+  gitProgram?: string;
+}): Promise<Repository> {
+  const dir = isAbsolute(givenDir) ? givenDir : resolvePath(givenDir);
+  await storing(dir, () => makeDirectory(dir));
+  const git = gitIn(dir, gitProgram);
+  await refuseOldGit(git);
+  if (!(await complete(dir))) await create(git);
+
+  const { findRun, messages } = reading(git);
+  return {
+    commit: writer(git),
+    findRun,
+    messages,
+    async read(commit, path) {
+      if (!/^[0-9a-f]{40}$/.test(commit) || !isArtefactPath(path)) return null;
+      const [blob] = await readBlobs(git, [`${commit}:${path}`]);
+      return blob?.toString('latin1') ?? null;
+    },
+  };
+}
+
+/** A creation that was cut short lacks the setting that is written last; doing it again harms nothing. */
+async function complete(dir: string): Promise<boolean> {
+  const config = await readFile(join(dir, 'config'), 'utf8').catch(() => '');
+  return /^\s*auto = 0$/m.test(config);
+}
+
+/** An older git would ignore `core.fsync`, and lose commits in a power cut. */
+async function refuseOldGit(git: Git): Promise<void> {
+  const version = (await git.must(['version'])).toString('utf8').trim();
+  const [, major = '0', minor = '0'] = /(\d+)\.(\d+)/.exec(version) ?? [];
+  if (Number(major) < oldestGit[0] || (Number(major) === oldestGit[0] && Number(minor) < oldestGit[1])) {
+    throw new BackupError('store.git-failed', {
+      command: 'version',
+      exitCode: 0,
+      stderr: `${version}; ${oldestGit.join('.')} or newer is needed`,
+    });
+  }
+}
+
+async function create(git: Git): Promise<void> {
+  const sinceMs = Date.now();
+  await git.must(['init', '--quiet', '--bare', '--template=', '--shared=0600', git.dir]);
+  await git.must(['symbolic-ref', 'HEAD', mainRef]);
+  for (const [key, value] of settings) await git.must(['config', '--file', 'config', key, value]);
+  await storing(git.dir, async () => {
+    await makeDirectory(join(git.dir, 'refs/heads'));
+    await flush(join(git.dir, 'config'));
+    await flush(join(git.dir, 'HEAD'));
+    await flushRepository(git.dir, sinceMs);
+  });
+}

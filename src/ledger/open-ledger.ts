@@ -1,0 +1,166 @@
+import type { SQLInputValue } from 'node:sqlite';
+import type { Restorable } from '../core/errors.ts';
+import { genesis } from './audit.ts';
+import { appendRecord } from './chain.ts';
+import { openDatabase } from './database.ts';
+import { ends } from './ends.ts';
+import type { LastGood, Ledger, RunFilter, RunRow, Summary } from './ledger.ts';
+import { registration } from './registration.ts';
+import { numberOrNull, runColumns, runFrom, sealedFrom, text, textOrNull, versionFrom } from './rows.ts';
+import { type Statements, statementsOn } from './statements.ts';
+
+/**
+ * Opens the ledger in `file`, creates it where there is none, and brings it up to date. Several processes
+ * may have it open; reading never waits for writing. Throws BackupError `record.*` or `store.*`.
+ */
+export function openLedger(file: string): Ledger {
+  const database = openDatabase(file);
+  const sql = statementsOn(database, file);
+  return {
+    ...registration(sql),
+    ...ends(sql),
+    summaries: () => summaries(sql),
+    lastGood: (deviceId) => lastGood(sql, deviceId),
+    run: (runId) =>
+      sql
+        .all(`SELECT ${runColumns} FROM run JOIN device ON device.id = run.device WHERE run.id = ?`, runId)
+        .map(runFrom)[0] ?? null,
+    runs: (filter) => runs(sql, filter),
+    running: () =>
+      sql
+        .all(
+          `SELECT ${runColumns} FROM run JOIN device ON device.id = run.device WHERE run.state = 'running' ORDER BY run.n`,
+        )
+        .map(runFrom),
+    versions: (deviceId, artefact) =>
+      sql
+        .all('SELECT * FROM version WHERE device = ? AND artefact = ? ORDER BY n DESC', deviceId, artefact)
+        .map(versionFrom),
+    artefactNames: (deviceId) =>
+      sql
+        .all(
+          `SELECT DISTINCT artefact FROM version WHERE device = ? ORDER BY artefact <> 'running-config', artefact`,
+          deviceId,
+        )
+        .map((row) => text(row.artefact)),
+    sealed: (deviceId, artefact, runId) => {
+      const row =
+        runId === null
+          ? sql.get(
+              `SELECT * FROM sealed WHERE device = ? AND artefact = ? AND kind <> 'held' ORDER BY n DESC LIMIT 1`,
+              ...[deviceId, artefact],
+            )
+          : sql.get(
+              'SELECT * FROM sealed WHERE device = ? AND artefact = ? AND run_id = ?',
+              ...[deviceId, artefact, runId],
+            );
+      return row === null ? null : sealedFrom(row);
+    },
+    record: (category, atMs, record) => sql.transaction(() => appendRecord(sql, category, atMs, record)),
+    chainHead: () => {
+      const newest = sql.get('SELECT hash FROM chain ORDER BY n DESC LIMIT 1');
+      return Buffer.from((newest?.hash as Uint8Array | undefined) ?? genesis).toString('hex');
+    },
+    *chain() {
+      for (const row of sql.each('SELECT n, record, hash FROM chain ORDER BY n')) {
+        yield { n: Number(row.n), record: text(row.record), hash: row.hash as Uint8Array };
+      }
+    },
+    [Symbol.dispose]: () => {
+      if (database.isOpen) database.close();
+    },
+  };
+}
+
+function lastGood(sql: Statements, deviceId: string): LastGood | null {
+  const run = sql.get(
+    'SELECT run.* FROM device JOIN run ON run.id = device.good_run WHERE device.id = ?',
+    deviceId,
+  );
+  if (run === null) return null;
+  const names = JSON.parse(textOrNull(run.artefacts) ?? '[]') as readonly string[];
+  return {
+    runId: text(run.id),
+    commit: text(run.commit_id),
+    restorable: text(run.restorable) as Restorable,
+    rules: text(run.rules),
+    maskKey: text(run.mask_key),
+    versions: names.flatMap((name) => {
+      const newest = sql.get(
+        'SELECT * FROM version WHERE device = ? AND artefact = ? ORDER BY n DESC LIMIT 1',
+        ...[deviceId, name],
+      );
+      return newest === null ? [] : [versionFrom(newest)];
+    }),
+  };
+}
+
+/**
+ * Each state apart, where no device narrows the search: an index then gives the newest of each at once,
+ * however many millions of runs ended well.
+ */
+function runs(sql: Statements, filter: RunFilter): readonly RunRow[] {
+  if (filter.states === null || filter.deviceIds !== null) return runsWhere(sql, filter, null);
+  return filter.states
+    .flatMap((state) => runsWhere(sql, { ...filter, states: null }, state))
+    .sort((a, b) => b.startedAtMs - a.startedAtMs)
+    .slice(0, filter.limit);
+}
+
+function runsWhere(sql: Statements, filter: RunFilter, state: RunRow['state'] | null): readonly RunRow[] {
+  const where: string[] = [];
+  const values: SQLInputValue[] = [];
+  const limitTo = (condition: string, value: SQLInputValue | null) => {
+    if (value === null) return;
+    where.push(condition);
+    values.push(value);
+  };
+  const list = (items: readonly string[] | null) => (items === null ? null : JSON.stringify(items));
+  limitTo('run.device IN (SELECT value FROM json_each(?))', list(filter.deviceIds));
+  // The plus keeps SQLite from walking through every run of a state for the sake of a few devices.
+  limitTo('+run.state IN (SELECT value FROM json_each(?))', list(filter.states));
+  limitTo('run.state = ?', state);
+  limitTo('run.started_at_ms >= ?', filter.sinceMs);
+  limitTo('run.started_at_ms <= ?', filter.untilMs);
+  const condition = where.length === 0 ? '' : `WHERE ${where.join(' AND ')}`;
+  return sql
+    .all(
+      `SELECT ${runColumns} FROM run JOIN device ON device.id = run.device ${condition}
+       ORDER BY run.started_at_ms DESC, run.n DESC LIMIT ?`,
+      ...values,
+      filter.limit,
+    )
+    .map(runFrom);
+}
+
+function summaries(sql: Statements): ReadonlyMap<string, Summary> {
+  const runsOf = (column: string) =>
+    new Map(
+      sql
+        .all(`SELECT ${runColumns} FROM device JOIN run ON run.id = device.${column} ORDER BY device.id`)
+        .map((row) => [text(row.device), runFrom(row)]),
+    );
+  return sql.snapshot(() => {
+    const last = runsOf('last_run');
+    const held = runsOf('held_run');
+    const rows = sql.all(
+      `SELECT device.id, last_success_ms, last_attempt_ms, consecutive_failures, restorable, restorable_because
+       FROM device LEFT JOIN run ON run.id = device.good_run ORDER BY device.id`,
+    );
+    return new Map(
+      rows.map((row) => {
+        const id = text(row.id);
+        const summary: Summary = {
+          lastSuccessMs: numberOrNull(row.last_success_ms),
+          lastAttemptMs: numberOrNull(row.last_attempt_ms),
+          consecutiveFailures: Number(row.consecutive_failures),
+          lastRun: last.get(id) ?? null,
+          heldRun: held.get(id) ?? null,
+          restorable: textOrNull(row.restorable) as Restorable | null,
+          restorableBecause: textOrNull(row.restorable_because),
+        };
+        return [id, summary];
+      }),
+    );
+  });
+}

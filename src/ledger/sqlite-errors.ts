@@ -1,0 +1,85 @@
+import { accessSync, constants, existsSync, statfsSync } from 'node:fs';
+import { dirname } from 'node:path';
+import { quotable } from '../core/display.ts';
+import { BackupError } from '../core/errors.ts';
+import { storageError } from '../core/storage-errors.ts';
+
+/** How long a statement waits for another process before it gives up. */
+export const busyTimeoutMs = 5_000;
+
+/** SQLite's primary result codes that an operator can act on. */
+const sqlite = {
+  perm: 3,
+  busy: 5,
+  locked: 6,
+  readOnly: 8,
+  io: 10,
+  corrupt: 11,
+  full: 13,
+  cantOpen: 14,
+  auth: 23,
+  notADb: 26,
+};
+
+/** SQLite's primary result code of an error; null for any other error. */
+function sqliteCode(error: unknown): number | null {
+  if (!(error instanceof Error) || !('errcode' in error) || typeof error.errcode !== 'number') return null;
+  return error.errcode & 0xff;
+}
+
+export function isBusy(error: unknown): boolean {
+  const code = sqliteCode(error);
+  return code === sqlite.busy || code === sqlite.locked;
+}
+
+/** What an error of SQLite on `file` means; any error that is not SQLite's comes back as it is. */
+export function ledgerError(error: unknown, file: string): unknown {
+  const options = { cause: error };
+  switch (sqliteCode(error)) {
+    case null:
+      return error;
+    case sqlite.busy:
+    case sqlite.locked:
+      return new BackupError('record.busy', { waitedMs: busyTimeoutMs }, options);
+    case sqlite.full:
+      return new BackupError('store.disk-full', { path: file, freeBytes: freeBytes(file) }, options);
+    case sqlite.readOnly:
+    case sqlite.cantOpen:
+    case sqlite.perm:
+    case sqlite.auth:
+      return refused(file, options);
+    case sqlite.io:
+      return new BackupError('store.io', { path: file, errno: 'EIO' }, options);
+    case sqlite.corrupt:
+    case sqlite.notADb:
+      return failed(
+        `${file} is damaged, or is no ledger; move it aside (with its -wal and -shm) and start again`,
+      );
+    default:
+      return failed(`${file}: ${error instanceof Error ? error.message : String(error)}`);
+  }
+
+  function failed(problem: string): BackupError {
+    return new BackupError('record.failed', { problem: quotable(problem, 400) }, options);
+  }
+}
+
+/** SQLite says only that it may not; the file system says why. */
+function refused(file: string, options: { cause: unknown }): BackupError {
+  try {
+    accessSync(existsSync(file) ? file : dirname(file), constants.R_OK | constants.W_OK);
+    accessSync(dirname(file), constants.W_OK | constants.X_OK);
+  } catch (error) {
+    return storageError(error, file);
+  }
+  return new BackupError('store.permission', { path: file }, options);
+}
+
+function freeBytes(file: string): number {
+  try {
+    const { bavail, bsize } = statfsSync(dirname(file));
+    return bavail * bsize;
+  } catch {
+    return 0;
+  }
+}

@@ -1,0 +1,77 @@
+import type { Failure, Restorable } from '../core/errors.ts';
+import type { Summary } from './ledger.ts';
+
+/** In the order of precedence. `missed` and `late` need a schedule that somebody keeps. */
+export type DeviceState = 'disabled' | 'never' | 'quarantined' | 'failing' | 'ok';
+
+/** Where one device stands. */
+export interface DeviceStatus {
+  readonly device: string;
+  readonly platform: string;
+  readonly group: string;
+  readonly state: DeviceState;
+  /** Of the last good reading; null before the first. */
+  readonly restorable: Restorable | null;
+  readonly restorableBecause: string | null;
+  /** UTC epoch milliseconds. */
+  readonly lastSuccessMs: number | null;
+  readonly lastAttemptMs: number | null;
+  /** Null as long as no scheduler runs. */
+  readonly nextRunMs: null;
+  readonly dueMs: null;
+  readonly consecutiveFailures: number;
+  /** Of the newest run that ended; null where that was good or was accepted. */
+  readonly failure: Failure | null;
+  /** The newest run that ended; null before the first. */
+  readonly runId: string | null;
+}
+
+/**
+ * The status of each device, in the order given: computed from what is recorded, never stored. `known` is
+ * the id of the device in the ledger; null where it was never registered.
+ */
+export function statusOf(
+  devices: readonly {
+    readonly name: string;
+    readonly platform: string;
+    readonly group: string;
+    readonly enabled: boolean;
+    readonly known: string | null;
+  }[],
+  summaries: ReadonlyMap<string, Summary>,
+): readonly DeviceStatus[] {
+  return devices.map(({ name, platform, group, enabled, known }) => {
+    const summary = (known === null ? null : summaries.get(known)) ?? nothingYet;
+    return {
+      device: name,
+      platform,
+      group,
+      state: enabled ? stateOf(summary) : 'disabled',
+      restorable: summary.restorable,
+      restorableBecause: summary.restorableBecause,
+      lastSuccessMs: summary.lastSuccessMs,
+      lastAttemptMs: summary.lastAttemptMs,
+      nextRunMs: null,
+      dueMs: null,
+      consecutiveFailures: summary.consecutiveFailures,
+      failure: summary.consecutiveFailures === 0 ? null : (summary.lastRun?.failure ?? null),
+      runId: summary.lastRun?.runId ?? null,
+    };
+  });
+}
+
+const nothingYet: Summary = {
+  lastSuccessMs: null,
+  lastAttemptMs: null,
+  consecutiveFailures: 0,
+  lastRun: null,
+  heldRun: null,
+  restorable: null,
+  restorableBecause: null,
+};
+
+function stateOf(summary: Summary): DeviceState {
+  if (summary.lastSuccessMs === null) return 'never';
+  if (summary.heldRun !== null) return 'quarantined';
+  return summary.consecutiveFailures > 0 ? 'failing' : 'ok';
+}

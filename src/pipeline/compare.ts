@@ -1,0 +1,121 @@
+import type { Device } from '../core/device.ts';
+import { clip, decodeBytes, harmless } from '../core/display.ts';
+import type { Failure, Restorable } from '../core/errors.ts';
+import type { SpoolEntry } from '../core/run.ts';
+import type { Driver } from '../drivers/driver.ts';
+import { linesOf } from './lines.ts';
+
+/** What a reading is compared with. */
+export interface Previous {
+  /** Masked text by artefact. */
+  readonly artefacts: ReadonlyMap<string, string>;
+  readonly restorable: Restorable;
+  readonly identity: {
+    /** Null: not known, so nothing can differ from it. */
+    readonly hostname: string | null;
+    /** Of the unit and of partners that it named; empty: not known. */
+    readonly serials: readonly string[];
+  };
+}
+
+/** A failure: the reading is to be held back until a person accepts it. */
+export type Comparison = 'unchanged' | 'changed' | Failure;
+
+/** Names of lost sections in one failure: enough to see what happened. */
+const mostSections = 20;
+
+/**
+ * Compares a reading that is whole in itself with the last good one (null before the first): is it
+ * the same device, does it restore as much, is everything still there? Nothing but `expect` is
+ * checked at first contact. Facts that the device did not give are no evidence against it.
+ */
+export function compare(
+  previous: Previous | null,
+  entry: SpoolEntry,
+  driver: Driver,
+  expect: Device['expect'],
+): Comparison {
+  const failure = identity(previous, entry, expect) ?? downgraded(previous, entry);
+  if (failure !== null) return failure;
+  if (previous === null) return 'changed';
+  const texts = new Map(entry.artefacts.map(({ name, masked }) => [name, masked]));
+  for (const [artefact, before] of previous.artefacts) {
+    const lost = shrunk(driver, artefact, before, texts.get(artefact) ?? null);
+    if (lost !== null) return lost;
+  }
+  for (const [artefact, before] of previous.artefacts) {
+    const cut = prefix(driver, artefact, before, texts.get(artefact) ?? '');
+    if (cut !== null) return cut;
+  }
+  const same =
+    texts.size === previous.artefacts.size &&
+    [...texts].every(([artefact, text]) => previous.artefacts.get(artefact) === text);
+  return same ? 'unchanged' : 'changed';
+}
+
+/**
+ * A hostname in the inventory counts over the one that was seen last: a person who renames a device
+ * can say so there. Serial numbers add up, because partners join by themselves.
+ */
+function identity(previous: Previous | null, entry: SpoolEntry, expect: Device['expect']): Failure | null {
+  const { hostname, serial } = entry.facts;
+  const name = expect.hostname ?? previous?.identity.hostname ?? null;
+  if (name !== null && hostname !== null && name.toLowerCase() !== hostname.toLowerCase()) {
+    return misidentified(`hostname ${name}`, `hostname ${hostname}`);
+  }
+  const serials = new Set([...expect.serials, ...(previous?.identity.serials ?? [])]);
+  if (serials.size > 0 && serial !== null && !serials.has(serial)) {
+    return misidentified(`serial number ${[...serials].join(' or ')}`, `serial number ${serial}`);
+  }
+  return null;
+}
+
+function misidentified(expected: string, presented: string): Failure {
+  return {
+    code: 'verify.identity',
+    detail: { expected: clip(expected, 200), presented: clip(presented, 200) },
+  };
+}
+
+function downgraded(previous: Previous | null, entry: SpoolEntry): Failure | null {
+  const was = previous?.restorable ?? 'no';
+  const is = entry.restorable;
+  const because = entry.restorableBecause ?? 'the device did not say why';
+  if (was === 'yes' && is !== 'yes') return { code: 'verify.downgraded', detail: { was, is, because } };
+  if (was === 'partial' && is === 'no') return { code: 'verify.downgraded', detail: { was, is, because } };
+  return null;
+}
+
+/** Fewer than half of the lines are left, or a section is gone. `after` null: the whole artefact is. */
+function shrunk(driver: Driver, artefact: string, before: string, after: string | null): Failure | null {
+  const previousLines = linesOf(before).length;
+  const lines = after === null ? 0 : linesOf(after).length;
+  const left = sectionsOf(driver, after ?? '');
+  const lost = [...sectionsOf(driver, before)].filter((section) => !left.has(section));
+  if (after !== null && lines * 2 >= previousLines && lost.length === 0) return null;
+  const lostSections = lost
+    .slice(0, mostSections)
+    .map((section) => clip(harmless(decodeBytes(section)), 120));
+  return { code: 'verify.shrunk', detail: { artefact, previousLines, lines, lostSections } };
+}
+
+function sectionsOf(driver: Driver, text: string): ReadonlySet<string> {
+  return new Set(driver.outline(text).map((block) => block.section));
+}
+
+/**
+ * Objects are missing at the end and nowhere else: how a copy looks that was cut between two objects.
+ * Where the text says itself where it ends, it cannot have been.
+ */
+function prefix(driver: Driver, artefact: string, before: string, after: string): Failure | null {
+  const command = driver.commands.find((candidate) => candidate.name === artefact);
+  if (command?.keep === 'artefact' && command.wholeWhen.proof === 'end-marker') return null;
+  const had = driver.outline(before);
+  const has = driver.outline(after);
+  if (has.length >= had.length) return null;
+  if (has.some((block, index) => block.title !== had[index]?.title)) return null;
+  return {
+    code: 'verify.prefix',
+    detail: { artefact, previousObjects: had.length, objects: has.length },
+  };
+}

@@ -1,0 +1,172 @@
+import type { Device } from '../core/device.ts';
+import { failureOf } from '../core/errors.ts';
+import type { EndedArtefact, RunEnded, Settled, SpoolEntry } from '../core/run.ts';
+import type { Driver } from '../drivers/driver.ts';
+import type { RunRow } from '../ledger/ledger.ts';
+import { type BackupHands, closeRun } from './run-backup.ts';
+import { settle } from './settle.ts';
+
+/** What recovery needs to know besides the hands. */
+export interface RecoveryContext {
+  /** Null where no driver of this name exists any more. */
+  readonly driver: (platform: string) => Driver | null;
+  /** Expectations of the inventory; null where the device left it. */
+  readonly expect: (device: string) => Device['expect'] | null;
+  readonly newRunId: () => string;
+}
+
+type RecoveryHands = Pick<
+  BackupHands,
+  'ledger' | 'repository' | 'spool' | 'artefacts' | 'artefactPath' | 'clock'
+>;
+
+/**
+ * Closes, truthfully, what a crash left behind. Must run before any new backup and with the state
+ * lock held, so that every row `running` belongs to a process that is gone.
+ *
+ * - A run whose commit exists (by its `Run-Id` trailer) was a success that was not written down.
+ * - A run whose reading lies in the spool goes on where it stopped.
+ * - Any other run in progress is `failed{run.interrupted}`.
+ * - A reading whose run failed at the store, and that nothing newer replaced, is stored by a new run.
+ *
+ * Returns the runs that it ended, oldest first.
+ */
+export async function recover(context: RecoveryContext, hands: RecoveryHands): Promise<readonly RunEnded[]> {
+  const ended: RunEnded[] = [];
+  const entries = new Map((await hands.spool.waiting()).map((entry) => [entry.runId, entry]));
+  for (const run of hands.ledger.running()) {
+    // Also among the held ones: a crash between holding a reading and closing its row leaves it there.
+    const held = await hands.spool.held(run.deviceId);
+    const entry = entries.get(run.runId) ?? held.find(({ runId }) => runId === run.runId) ?? null;
+    entries.delete(run.runId);
+    ended.push(await finish(run, entry, context, hands));
+  }
+  for (const entry of entries.values()) {
+    const replayed = await replay(entry, context, hands);
+    if (replayed !== null) ended.push(replayed);
+  }
+  return ended;
+}
+
+async function finish(
+  run: RunRow,
+  entry: SpoolEntry | null,
+  context: RecoveryContext,
+  hands: RecoveryHands,
+): Promise<RunEnded> {
+  const interrupted: Settled = {
+    outcome: 'failed',
+    failure: { code: 'run.interrupted', detail: { by: 'crash' } },
+  };
+  const result =
+    entry === null ? { settled: interrupted, artefacts: [] } : await settleAgain(entry, context, hands);
+  const row = {
+    ...run,
+    restorable: entry?.restorable ?? null,
+    restorableBecause: entry?.restorableBecause ?? null,
+  };
+  const ended = endedOf(row, result.settled, result.artefacts, hands.clock.nowMs());
+  await closeRun(ended, entry, hands);
+  return ended;
+}
+
+/** A reading left by a run that has ended already: stored under a run of its own, or dropped when something newer is stored. */
+async function replay(
+  entry: SpoolEntry,
+  context: RecoveryContext,
+  hands: RecoveryHands,
+): Promise<RunEnded | null> {
+  const last = hands.ledger.run(entry.runId);
+  const newest = hands.ledger.lastGood(entry.deviceId);
+  const newestAtMs = newest === null ? null : (hands.ledger.run(newest.runId)?.endedAtMs ?? null);
+  if (last?.state !== 'failed' || (newestAtMs !== null && newestAtMs >= entry.readAtMs)) {
+    await hands.spool.remove(entry.runId);
+    return null;
+  }
+  const again: SpoolEntry = { ...entry, runId: context.newRunId(), trigger: 'retry' };
+  const startedAtMs = hands.clock.nowMs();
+  hands.ledger.openRun({
+    runId: again.runId,
+    deviceId: again.deviceId,
+    trigger: again.trigger,
+    slotMs: null,
+    startedAtMs,
+  });
+  // Spooled under its new id before the old one goes: a crash in between replays it, never loses it.
+  await hands.spool.put(again);
+  await hands.spool.remove(entry.runId);
+  const { settled, artefacts } = await settleAgain(again, context, hands);
+  const ended = endedOf(
+    {
+      ...again,
+      device: again.deviceName,
+      startedAtMs,
+    },
+    settled,
+    artefacts,
+    hands.clock.nowMs(),
+  );
+  await closeRun(ended, again, hands);
+  return ended;
+}
+
+async function settleAgain(
+  entry: SpoolEntry,
+  context: RecoveryContext,
+  hands: RecoveryHands,
+): Promise<{ settled: Settled; artefacts: readonly EndedArtefact[] }> {
+  try {
+    const commit = await hands.repository.findRun(entry.runId);
+    if (commit !== null) return alreadyCommitted(entry, commit, hands);
+    const driver = context.driver(entry.platform);
+    if (driver === null) {
+      throw new Error(`there is no driver ${entry.platform} any more`);
+    }
+    const expect = context.expect(entry.deviceName) ?? { hostname: null, serials: [] };
+    return await settle(entry, driver, expect, false, hands);
+  } catch (thrown) {
+    return { settled: { outcome: 'failed', failure: failureOf(thrown) }, artefacts: [] };
+  }
+}
+
+function alreadyCommitted(
+  entry: SpoolEntry,
+  commit: string,
+  hands: RecoveryHands,
+): { settled: Settled; artefacts: readonly EndedArtefact[] } {
+  const artefacts = entry.artefacts.map(({ name, masked }) => ({
+    name,
+    path: hands.artefactPath(entry.group, entry.deviceName, name),
+    bytes: masked.length,
+    changed: true,
+  }));
+  const changed = artefacts.map((artefact) => artefact.name);
+  // The counts stand in the commit's subject; here they are not known any more.
+  return { settled: { outcome: 'changed', commit, addedLines: 0, removedLines: 0, changed }, artefacts };
+}
+
+function endedOf(
+  run: Pick<
+    RunRow,
+    'runId' | 'device' | 'group' | 'platform' | 'trigger' | 'startedAtMs' | 'restorable' | 'restorableBecause'
+  >,
+  settled: Settled,
+  artefacts: readonly EndedArtefact[],
+  endedAtMs: number,
+): RunEnded {
+  const { runId, device, group, platform, trigger, startedAtMs, restorable, restorableBecause } = run;
+  return {
+    runId,
+    device,
+    group,
+    platform,
+    trigger,
+    startedAtMs,
+    endedAtMs,
+    settled,
+    restorable,
+    restorableBecause,
+    artefacts,
+    stack: null,
+  };
+}

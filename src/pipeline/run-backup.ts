@@ -1,0 +1,176 @@
+import type { Artefacts } from '../artefacts/artefacts.ts';
+import type { Clock } from '../core/clock.ts';
+import type { Device } from '../core/device.ts';
+import { type Failure, failureOf } from '../core/errors.ts';
+import type { RunEnded, SpoolEntry, Trigger } from '../core/run.ts';
+import type { Driver } from '../drivers/driver.ts';
+import type { GoodReading, KnownDevice } from '../ledger/ledger.ts';
+import type { Collected } from '../transport/collect.ts';
+import { judge, type Reading, rulesDigest } from './judge.ts';
+import { createMask, maskKeyId } from './mask.ts';
+import { type SettleHands, type Settlement, settle } from './settle.ts';
+
+/** One device that is to be read now. */
+export interface BackupJob {
+  readonly device: Device;
+  readonly driver: Driver;
+  readonly trigger: Trigger;
+  /** UTC epoch milliseconds; null where no slot asked for it. */
+  readonly slotMs: number | null;
+  readonly runId: string;
+}
+
+/** What a backup is done with. Effects live here; the judgement between them is pure. */
+export interface BackupHands extends SettleHands {
+  readonly clock: Clock;
+  /** Null only with `secrets.in_git: keep` and no recipients: then nothing is sealed. */
+  readonly artefacts: Artefacts | null;
+  /** Reads the device once; throws BackupError. */
+  readonly collect: (job: BackupJob, readTwice: boolean) => Promise<Collected>;
+  /** Secrets in git are masked with it. */
+  readonly fingerprintKey: Buffer;
+  /** `keep`: the full text goes to git unmasked. */
+  readonly inGit: 'masked' | 'keep';
+}
+
+/**
+ * The spine: one device, one reading, at most one commit. Never throws: whatever happens is the end
+ * of a run. The order of steps is the promise: a row before the first packet, sealed before spooled,
+ * spooled before committed, committed before the row says so. A crash between any two of them is
+ * closed truthfully by `recover`.
+ */
+export async function runBackup(job: BackupJob, hands: BackupHands): Promise<RunEnded> {
+  const { device, trigger, slotMs, runId } = job;
+  const startedAtMs = hands.clock.nowMs();
+  let entry: SpoolEntry | null = null;
+  let settlement: Settlement | null = null;
+  let failure: Failure | null = null;
+  let stack: string | null = null;
+  let opened = false;
+  try {
+    const known = register(job, hands, startedAtMs);
+    hands.ledger.openRun({ runId, deviceId: known.id, trigger, slotMs, startedAtMs });
+    opened = true;
+    const first = hands.ledger.lastGood(known.id) === null;
+    const collected = await hands.collect(job, first);
+    entry = await keep(job, known, collected, hands);
+    settlement = await settle(entry, job.driver, device.expect, false, hands);
+  } catch (thrown) {
+    failure = failureOf(thrown);
+    stack = failure.code === 'bug.unexpected' && thrown instanceof Error ? (thrown.stack ?? null) : null;
+  }
+  const ended = (): RunEnded => ({
+    runId,
+    device: device.name,
+    group: device.group,
+    platform: device.platform,
+    trigger,
+    startedAtMs,
+    endedAtMs: hands.clock.nowMs(),
+    settled: failure === null && settlement !== null ? settlement.settled : failed(failure),
+    restorable: entry?.restorable ?? null,
+    restorableBecause: entry?.restorableBecause ?? null,
+    artefacts: settlement?.artefacts ?? [],
+    stack,
+  });
+  if (!opened) return ended();
+  try {
+    await closeRun(ended(), entry, hands);
+  } catch (thrown) {
+    // The row stays `running`; the next start closes it from the commit's trailer or the spool.
+    failure = failureOf(thrown);
+  }
+  return ended();
+}
+
+/**
+ * Writes the end of a run to the ledger, then clears what only a run in progress needs. Where the
+ * store failed, the entry stays in the spool: what the device gave survives a broken repository.
+ */
+export async function closeRun(
+  ended: RunEnded,
+  entry: SpoolEntry | null,
+  hands: Pick<BackupHands, 'ledger' | 'spool' | 'artefacts'>,
+): Promise<void> {
+  const { settled } = ended;
+  const good = settled.outcome === 'changed' || settled.outcome === 'unchanged';
+  const unreferenced = hands.ledger.closeRun({
+    runId: ended.runId,
+    endedAtMs: ended.endedAtMs,
+    outcome: settled.outcome,
+    failure: good ? null : settled.failure,
+    commit: good ? settled.commit : null,
+    restorable: ended.restorable,
+    restorableBecause: ended.restorableBecause,
+    reading: entry === null || settled.outcome === 'failed' ? null : readingOf(entry, ended),
+  });
+  if (entry !== null && settled.outcome !== 'failed') await hands.spool.remove(entry.runId);
+  if (entry !== null && good) await hands.spool.release(entry.deviceId);
+  for (const digest of unreferenced) await hands.artefacts?.remove(digest);
+}
+
+function failed(failure: Failure | null): { outcome: 'failed'; failure: Failure } {
+  return {
+    outcome: 'failed',
+    failure: failure ?? { code: 'bug.unexpected', detail: { thrown: 'a run ended without an outcome' } },
+  };
+}
+
+function register(job: BackupJob, hands: BackupHands, atMs: number): KnownDevice {
+  const { name, platform, group, formerly } = job.device;
+  return hands.ledger.register({ name, platform, group, formerly, atMs });
+}
+
+/** Judges a reading, seals its full text and spools the masked one. Clear text ends here. */
+async function keep(
+  job: BackupJob,
+  known: KnownDevice,
+  collected: Collected,
+  hands: BackupHands,
+): Promise<SpoolEntry> {
+  const mask = hands.inGit === 'masked' ? createMask(hands.fingerprintKey, known.id) : null;
+  const reading: Reading = judge(job.driver, collected, mask);
+  const artefacts: SpoolEntry['artefacts'][number][] = [];
+  for (const { name, exact, masked } of reading.artefacts) {
+    const sealed = hands.artefacts === null ? null : await hands.artefacts.seal(exact);
+    artefacts.push({ name, masked, sealed });
+  }
+  const entry: SpoolEntry = {
+    runId: job.runId,
+    deviceId: known.id,
+    deviceName: job.device.name,
+    group: job.device.group,
+    platform: job.device.platform,
+    trigger: job.trigger,
+    slotMs: job.slotMs,
+    readAtMs: hands.clock.nowMs(),
+    artefacts,
+    facts: reading.facts,
+    serials: reading.serials,
+    restorable: reading.restorable,
+    restorableBecause: reading.restorableBecause,
+    maskKey: mask === null ? 'none' : maskKeyId(hands.fingerprintKey),
+    rules: rulesDigest(job.driver),
+  };
+  await hands.spool.put(entry);
+  return entry;
+}
+
+function readingOf(entry: SpoolEntry, ended: RunEnded): GoodReading {
+  const quarantined = ended.settled.outcome === 'quarantined';
+  return {
+    facts: entry.facts,
+    serials: entry.serials,
+    rules: entry.rules,
+    maskKey: entry.maskKey,
+    artefacts: entry.artefacts.map(({ name, sealed }) => {
+      const placed = ended.artefacts.find((artefact) => artefact.name === name);
+      return {
+        name,
+        path: quarantined ? null : (placed?.path ?? null),
+        sealed,
+        changed: placed?.changed ?? false,
+      };
+    }),
+  };
+}

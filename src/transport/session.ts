@@ -1,0 +1,159 @@
+import { decodeBytes, harmless } from '../core/display.ts';
+import { BackupError } from '../core/errors.ts';
+import type { ShellDialogue } from '../drivers/driver.ts';
+import type { Channel } from './channel.ts';
+import {
+  type Conversation,
+  connectionLost,
+  type Question,
+  type Refused,
+  type Reply,
+  refusalIn,
+  type Surroundings,
+  tooLarge,
+} from './conversation.ts';
+import type { Look } from './listener.ts';
+import { login } from './login.ts';
+import { doubtMs, leaveMs, settleMs } from './patience.ts';
+import { echoBytes, exactText, findEcho, type PagerMark } from './screen.ts';
+import { type Place, Terminal } from './terminal.ts';
+
+interface Answered {
+  readonly text: string;
+  readonly place: Place;
+}
+
+/** The dialogue on one terminal: a login, then commands whose answers end at a prompt. */
+export class ShellSession implements Conversation {
+  readonly #terminal: Terminal;
+  readonly #channel: Channel;
+  readonly #with: Surroundings;
+  /** The prompt at which we stand. */
+  #place: Place;
+
+  private constructor(terminal: Terminal, channel: Channel, surroundings: Surroundings, place: Place) {
+    this.#terminal = terminal;
+    this.#channel = channel;
+    this.#with = surroundings;
+    this.#place = place;
+  }
+
+  /** Logs in, as far as the prompt at which commands run. Throws what `login` throws. */
+  static async open(
+    dialogue: ShellDialogue,
+    channel: Channel,
+    surroundings: Surroundings,
+  ): Promise<ShellSession> {
+    const terminal = new Terminal(dialogue, channel, surroundings);
+    return new ShellSession(terminal, channel, surroundings, await login(terminal, surroundings));
+  }
+
+  get prompt(): string {
+    return harmless(decodeBytes(this.#place.line)).trim();
+  }
+
+  async prepare(): Promise<void> {
+    const { refusals, transcript, device } = this.#with;
+    for (const line of this.#terminal.dialogue.prepare) {
+      const { text } = await this.#run(line, device.timeouts.idleMs, () => true);
+      const refused = refusalIn(text, refusals, transcript.mask);
+      if (refused !== null) transcript.note(`the device refused to prepare the session: ${refused.reply}`);
+    }
+  }
+
+  async ask(question: Question): Promise<Reply> {
+    const { refusals, transcript } = this.#with;
+    const refusalOf = (text: string): Refused | null =>
+      question.cannotBeRefusal(text) ? null : refusalIn(text, refusals, transcript.mask);
+    for (const line of question.before) {
+      const { text, place } = await this.#run(line, question.idleMs, () => true);
+      const refused = refusalIn(text, refusals, transcript.mask);
+      // In another context the command itself would answer, and answer something else.
+      if (refused !== null) return this.#reply(line, text, refused, place);
+    }
+    const from = this.#place;
+    const looksWhole = (text: string) => question.looksWhole(text) || refusalOf(text) !== null;
+    const { text, place } = await this.#run(question.send, question.idleMs, looksWhole);
+    return this.#reply(question.send, text, refusalOf(text), from, place);
+  }
+
+  async leave(): Promise<void> {
+    for (const line of this.#terminal.dialogue.leave) this.#terminal.type(line);
+    const done = { found: undefined };
+    await this.#terminal
+      .until<void>({
+        look: (quietMs) => (quietMs >= leaveMs ? done : { lookAgainAfterQuietMs: leaveMs }),
+        ended: () => undefined,
+        limitBytes: this.#with.maxBytes,
+        tooLarge: () => tooLarge(this.#with.maxBytes),
+      })
+      .catch(() => undefined);
+    this.#channel.close();
+  }
+
+  #reply(sent: string, text: string, refused: Refused | null, ...places: readonly Place[]): Reply {
+    const worth = places.map(({ mode }) => {
+      const spec = this.#terminal.dialogue.modes[mode];
+      return spec?.kind === 'prompt' ? (spec.restorable ?? null) : null;
+    });
+    const prompt = worth.find((one) => one?.is === 'no') ?? worth.find((one) => one !== null) ?? null;
+    return { capture: { text, endedBy: 'prompt', exitStatus: null, sent }, refused, prompt };
+  }
+
+  /** Types one line and waits for the prompt after its answer. */
+  async #run(line: string, idleMs: number, looksWhole: (text: string) => boolean): Promise<Answered> {
+    const terminal = this.#terminal;
+    const { maxBytes } = this.#with;
+    const { worksIn } = terminal.dialogue;
+    const marks: PagerMark[] = [];
+    let read: { readonly length: number; readonly text: string; readonly certain: boolean } | null = null;
+
+    /** The answer so far; `certain` where nothing speaks against its being whole. Put together once per length. */
+    const readAnswer = (): { readonly text: string; readonly certain: boolean } => {
+      const { received } = terminal;
+      if (read?.length === received.length) return read;
+      const isPrompt = (text: string) => terminal.promptOf(text) !== null;
+      const echo = findEcho(received.head(echoBytes), line, this.#place.line, isPrompt);
+      const text = exactText(received.text(), echo ?? 0, marks);
+      read = { length: received.length, text, certain: echo !== null && looksWhole(text) };
+      return read;
+    };
+    /** At a prompt: believed after a quiet that is long enough for it. */
+    const believe = (place: Place, quietMs: number): Look<Answered> => {
+      const { text, certain } = readAnswer();
+      const neededMs = Math.min(certain ? settleMs : doubtMs, idleMs);
+      return quietMs < neededMs ? { lookAgainAfterQuietMs: neededMs } : { found: { text, place } };
+    };
+    const look = (quietMs: number): Look<Answered> => {
+      const mark = terminal.waitingPager();
+      // The rest of a marker that was answered already may still be arriving.
+      if (mark !== null && mark.start !== marks.at(-1)?.start) {
+        marks.push(mark);
+        terminal.press(mark.press);
+        return { lookAgainAfterQuietMs: idleMs };
+      }
+      const seen = terminal.lastLine();
+      const place = seen === null ? null : terminal.placeOf(seen, worksIn);
+      if (place !== null) return believe(place, quietMs);
+      // Out of the mode in which commands run, as when rights were taken away in the session.
+      const elsewhere = seen === null ? null : terminal.promptOf(seen);
+      const patienceMs = elsewhere === null ? idleMs : Math.min(doubtMs, idleMs);
+      if (quietMs < patienceMs) return { lookAgainAfterQuietMs: patienceMs };
+      if (elsewhere !== null) throw terminal.unrecognised(worksIn);
+      const receivedBytes = terminal.received.length;
+      throw new BackupError('collect.stalled', { command: line, idleMs, receivedBytes });
+    };
+
+    terminal.type(line);
+    const answered = await terminal.until<Answered>({
+      look,
+      ended: ({ error }) => {
+        throw connectionLost(line, terminal.received.length, error);
+      },
+      limitBytes: maxBytes,
+      tooLarge: () => tooLarge(maxBytes),
+    });
+    this.#place = answered.place;
+    return answered;
+  }
+}

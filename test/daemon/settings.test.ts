@@ -1,0 +1,270 @@
+import { readFileSync } from 'node:fs';
+import { dirname, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { describe, expect, it } from 'vitest';
+import { UsageError } from '../../src/core/errors.ts';
+import { findSettings, loadSettings } from '../../src/daemon/settings.ts';
+import { compared, expectedProblems, problemsOf, sorted } from '../inventory/expected.ts';
+import { temporaryFile } from '../inventory/support.ts';
+
+const load = (text: string) => loadSettings(temporaryFile(text, 'roundsman.yaml'));
+const recipient = `age1${'q'.repeat(58)}`;
+
+/** Loads a text with demands (`#! path | part | nearest`) and compares. */
+function expectMistakes(text: string): void {
+  const expected = expectedProblems(text);
+  expect(expected.length).toBeGreaterThan(0);
+  expect(
+    sorted(
+      compared(
+        problemsOf(() => load(text)),
+        expected,
+      ),
+    ),
+  ).toEqual(sorted(expected));
+}
+
+describe('config/roundsman.example.yaml', () => {
+  const file = fileURLToPath(new URL('../../config/roundsman.example.yaml', import.meta.url));
+
+  it('shows the defaults of the code', () => {
+    const nothing = temporaryFile('{}', 'roundsman.yaml');
+    const here = JSON.stringify(loadSettings(file)).replaceAll(dirname(file), 'DIR');
+    expect(here).toBe(JSON.stringify(loadSettings(nothing)).replaceAll(dirname(nothing), 'DIR'));
+  });
+
+  it('shows every setting', () => {
+    const text = readFileSync(file, 'utf8');
+    const keys = [
+      'state_dir',
+      'socket',
+      'inventory',
+      'workers',
+      'schedule',
+      'timezone',
+      'splay',
+      'start_within',
+      'max_runtime',
+      'retry_later',
+      'max_age',
+      'blackout',
+      'catch_up_spread',
+      'http',
+      'log',
+      'git',
+      'secrets',
+      'retention',
+      'transcripts',
+    ];
+    expect([...text.matchAll(/^(\w+):/gm)].map((match) => match[1])).toEqual(keys);
+    for (const key of [
+      'listen',
+      'level',
+      'format',
+      'readers_group',
+      'remotes',
+      'sign_key',
+      'recipients',
+      'fingerprint_key',
+      'in_git',
+      'sealed',
+      'runs',
+    ])
+      expect(text).toMatch(new RegExp(`^(?: +|http: \\{ )${key}:`, 'm'));
+  });
+});
+
+describe('settings', () => {
+  it('have defaults for everything', () => {
+    const file = temporaryFile('{}', 'roundsman.yaml');
+    expect(loadSettings(file)).toEqual({
+      stateDir: '/var/lib/roundsman',
+      socket: null,
+      inventory: join(dirname(file), 'devices.yaml'),
+      workers: 32,
+      schedule: '0 2 * * *',
+      timezone: 'UTC',
+      splayMs: null,
+      startWithinMs: null,
+      maxRuntimeMs: 1_800_000,
+      retryLaterMs: 3_600_000,
+      maxAgeMs: null,
+      blackout: [],
+      catchUpSpreadMs: 900_000,
+      http: { listen: { host: '127.0.0.1', port: 9724 } },
+      log: { level: 'info', format: 'json' },
+      secrets: {
+        recipients: [],
+        fingerprintKey: { file: join(dirname(file), 'fingerprint.key') },
+        inGit: 'masked',
+      },
+      retention: { sealedMs: 400 * 86_400_000, runsMs: 400 * 86_400_000, transcriptsMs: 14 * 86_400_000 },
+      transcripts: 'off',
+      warnings: [],
+    });
+  });
+
+  it('are taken as they are written, relative paths from the file', () => {
+    const file = temporaryFile(
+      `state_dir: ./state
+socket: /run/roundsman/control.sock
+inventory: ../devices.yaml
+workers: 8
+schedule: "*/30 * * * *"
+timezone: Europe/Berlin
+splay: 0s
+start_within: 10m
+max_runtime: 1h
+retry_later: 15m
+max_age: 2d
+blackout: [{ schedule: "0 22 * * fri", duration: 8h }]
+catch_up_spread: 1m
+http: { listen: "[::1]:9999" }
+log: { level: debug, format: plain }
+secrets:
+  recipients: [${recipient}, ${recipient.replace('q', 'p')}]
+  fingerprint_key: { credential: fingerprint }
+  in_git: masked
+retention: { sealed: 30d, runs: 90d, transcripts: 12h }
+transcripts: failed
+git:
+`,
+      'roundsman.yaml',
+    );
+    expect(loadSettings(file)).toMatchObject({
+      stateDir: join(dirname(file), 'state'),
+      socket: '/run/roundsman/control.sock',
+      inventory: join(dirname(file), '../devices.yaml'),
+      workers: 8,
+      splayMs: 0,
+      startWithinMs: 600_000,
+      maxAgeMs: 172_800_000,
+      blackout: [{ schedule: '0 22 * * fri', durationMs: 28_800_000 }],
+      http: { listen: { host: '::1', port: 9999 } },
+      log: { level: 'debug', format: 'plain' },
+      secrets: { fingerprintKey: { credential: 'fingerprint' } },
+      retention: { sealedMs: 2_592_000_000, runsMs: 7_776_000_000, transcriptsMs: 43_200_000 },
+      transcripts: 'failed',
+      warnings: [],
+    });
+  });
+
+  it('with mistakes name all of them at once, with path, line and nearest word', () => {
+    expectMistakes(`statedir: x #! statedir | unknown key | state_dir
+workers: many #! workers | whole number from 1 to 1000
+schedule: "0 25 * * *" #! schedule | hour: out of range
+timezone: Europe/Berln #! timezone | not an IANA time zone | Europe/Berlin
+splay: 5 #! splay | has no unit
+retry_later: 1h30m #! retry_later | expected a duration such as
+socket: /${'s'.repeat(107)} #! socket | is 108 bytes long
+inventory: ~/devices.yaml #! inventory | ~ is not expanded
+http:
+  listen: 0.0.0.0:9724 #! http.listen | loopback
+  tls: {} #! http.tls | unknown key
+log: { level: verbose, format: jsn } #! log.level | error, warn, info or debug #! log.format | json or plain | json
+git:
+  readers_group: netops #! git.readers_group | not available in this version
+  remotes: [ssh://git.example.net/configs] #! git.remotes | not available in this version
+  sign_key: { file: key } #! git.sign_key | not available in this version
+  remote: [] #! git.remote | unknown key | remotes
+secrets:
+  recipients:
+    - ssh-ed25519 AAAA #! secrets.recipients[0] | expected an age recipient
+    - AGE-SECRET-KEY-1CANARY #! secrets.recipients[1] | private age identity
+  fingerprint_key: 0123456789abcdef #! secrets.fingerprint_key | expected a reference
+  in_git: kep #! secrets.in_git | masked or keep | keep
+retention: { sealed: 400, transcript: 1d } #! retention.sealed | has no unit #! retention.transcript | unknown key | transcripts
+transcripts: all #! transcripts | off or failed
+`);
+  });
+
+  it('never show a private identity or a key that was pasted into them', () => {
+    const problems = problemsOf(() =>
+      load('secrets:\n  recipients: [AGE-SECRET-KEY-1CANARY]\n  fingerprint_key: CANARY\n'),
+    );
+    expect(problems).toHaveLength(2);
+    expect(JSON.stringify(problems)).not.toContain('CANARY');
+  });
+
+  it('a fingerprint key inside the state directory is a mistake, beside it is not', () => {
+    expectMistakes(`state_dir: state
+secrets:
+  recipients: []
+  fingerprint_key: { file: state/keys/../fingerprint.key } #! secrets.fingerprint_key | lies inside state_dir
+`);
+    expect(load('state_dir: state\nsecrets: { fingerprint_key: { file: ./state.key } }').stateDir).toMatch(
+      /state$/,
+    );
+    expect(load('state_dir: state\nsecrets: { fingerprint_key: { file: ./..state } }').stateDir).toMatch(
+      /state$/,
+    );
+  });
+
+  it('warn at a single recipient, at keep, and at a key from the environment', () => {
+    const { warnings } = load(
+      `secrets:\n  recipients: [${recipient}]\n  in_git: keep\n  fingerprint_key: { env: RM_FINGERPRINT }\n`,
+    );
+    expect(warnings.map(({ path, line }) => [path, line])).toEqual([
+      ['secrets.recipients', 2],
+      ['secrets.in_git', 3],
+      ['secrets.fingerprint_key', 4],
+    ]);
+  });
+
+  it.each([
+    '127.0.0.1',
+    ':9724',
+    '127.0.0.1:0',
+    '127.0.0.1:70000',
+    '::1:9724',
+    '[127.0.0.1]:9724',
+    'example.net:9724',
+    '192.0.2.1:80',
+  ])('refuse to listen at %s', (listen) => {
+    const [problem] = problemsOf(() => load(`http: { listen: "${listen}" }`));
+    expect(problem?.path).toBe('http.listen');
+  });
+
+  it('an empty file and one that is no mapping are mistakes', () => {
+    expect(problemsOf(() => load('# nothing\n'))[0]?.message).toContain('is empty');
+    expect(problemsOf(() => load('- a\n'))[0]?.message).toContain('expected a mapping');
+  });
+
+  it('over one mebibyte are refused', () => {
+    expect(problemsOf(() => load(`#${'x'.repeat(1024 * 1024)}`))[0]?.message).toContain('at most 1048576');
+  });
+});
+
+describe('finding the settings', () => {
+  const only =
+    (...files: string[]) =>
+    (file: string) =>
+      files.includes(file);
+
+  it('--config comes first, then $ROUNDSMAN_CONFIG, then /etc, then the working directory', () => {
+    const all = only('a.yaml', 'b.yaml', '/etc/roundsman/roundsman.yaml', './config/roundsman.yaml');
+    expect(findSettings('a.yaml', { ROUNDSMAN_CONFIG: 'b.yaml' }, all)).toBe('a.yaml');
+    expect(findSettings(null, { ROUNDSMAN_CONFIG: 'b.yaml' }, all)).toBe('b.yaml');
+    expect(findSettings(null, { ROUNDSMAN_CONFIG: '' }, all)).toBe('/etc/roundsman/roundsman.yaml');
+    expect(findSettings(null, {}, only('./config/roundsman.yaml'))).toBe('./config/roundsman.yaml');
+  });
+
+  it('a file that was named and does not exist is not replaced by another', () => {
+    const others = only('/etc/roundsman/roundsman.yaml');
+    expect(() => findSettings('a.yaml', {}, others)).toThrow(/--config .*a\.yaml/);
+    expect(() => findSettings('', {}, others)).toThrow(UsageError);
+    expect(() => findSettings(null, { ROUNDSMAN_CONFIG: 'b.yaml' }, others)).toThrow(
+      /\$ROUNDSMAN_CONFIG .*b\.yaml/,
+    );
+  });
+
+  it('where there is none, the next step is `roundsman init`', () => {
+    try {
+      findSettings(null, {}, () => false);
+      expect.unreachable();
+    } catch (error) {
+      expect(error).toBeInstanceOf(UsageError);
+      expect((error as UsageError).todo).toContain('roundsman init');
+    }
+  });
+});

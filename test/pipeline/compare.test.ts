@@ -1,0 +1,197 @@
+import fc from 'fast-check';
+import { describe, expect, it } from 'vitest';
+import type { Device } from '../../src/core/device.ts';
+import type { SpoolEntry } from '../../src/core/run.ts';
+import { compare, type Previous } from '../../src/pipeline/compare.ts';
+import { tiny } from './tiny-driver.ts';
+
+const config = 'interface a\n up\ninterface b\n up\nroute x\nroute y\n';
+const noExpectation: Device['expect'] = { hostname: null, serials: [] };
+
+function entry(over: Partial<SpoolEntry> = {}): SpoolEntry {
+  return {
+    runId: 'r1',
+    deviceId: 'fw1',
+    deviceName: 'fw1',
+    group: 'default',
+    platform: 'tiny',
+    trigger: 'manual',
+    slotMs: null,
+    readAtMs: 0,
+    artefacts: [{ name: 'running-config', masked: config, sealed: null }],
+    facts: { hostname: 'fw1', version: null, model: null, serial: 'A1', changedBy: null, changedAt: null },
+    serials: ['A1', 'B1'],
+    restorable: 'yes',
+    restorableBecause: null,
+    maskKey: 'k',
+    rules: 'r',
+    ...over,
+  };
+}
+
+const holding = (masked: string, name = 'running-config'): SpoolEntry =>
+  entry({ artefacts: [{ name, masked, sealed: null }] });
+
+function last(over: Partial<Previous> = {}): Previous {
+  return {
+    artefacts: new Map([['running-config', config]]),
+    restorable: 'yes',
+    identity: { hostname: 'fw1', serials: ['A1', 'B1'] },
+    ...over,
+  };
+}
+
+const facts = (over: Partial<SpoolEntry['facts']>): SpoolEntry =>
+  entry({ facts: { ...entry().facts, ...over } });
+const against = (next: SpoolEntry, previous: Previous | null = last(), expectation = noExpectation) =>
+  compare(previous, next, tiny, expectation);
+
+describe('compare', () => {
+  it('tells the same text from another one', () => {
+    expect(against(entry())).toBe('unchanged');
+    expect(against(holding(config.replace('up', 'down')))).toBe('changed');
+    expect(against(entry({ rules: 'other' }))).toBe('unchanged');
+  });
+
+  it('takes a first copy, and an artefact that is new', () => {
+    expect(against(entry(), null)).toBe('changed');
+    const more = [...entry().artefacts, { name: 'marked', masked: 'x\n', sealed: null }];
+    expect(against(entry({ artefacts: more }))).toBe('changed');
+  });
+
+  describe('identity', () => {
+    it('holds back a device that calls itself something else', () => {
+      expect(against(facts({ hostname: 'evil' }))).toEqual({
+        code: 'verify.identity',
+        detail: { expected: 'hostname fw1', presented: 'hostname evil' },
+      });
+    });
+
+    it('holds back a serial number that nobody named', () => {
+      expect(against(facts({ serial: 'C1' }))).toEqual({
+        code: 'verify.identity',
+        detail: { expected: 'serial number A1 or B1', presented: 'serial number C1' },
+      });
+    });
+
+    it('takes a failover to a partner for what it is', () => {
+      expect(against(facts({ serial: 'B1' }))).toBe('unchanged');
+    });
+
+    it('holds nothing against a device that does not say who it is', () => {
+      expect(against(facts({ hostname: null, serial: null }))).toBe('unchanged');
+      expect(against(entry(), last({ identity: { hostname: null, serials: [] } }))).toBe('unchanged');
+    });
+
+    it('checks a first copy against the inventory', () => {
+      expect(against(entry(), null, { hostname: 'fw1', serials: ['A1'] })).toBe('changed');
+      expect(against(entry(), null, { hostname: 'fw2', serials: [] })).toMatchObject({
+        code: 'verify.identity',
+      });
+      expect(against(entry(), null, { hostname: null, serials: ['Z9'] })).toMatchObject({
+        code: 'verify.identity',
+      });
+    });
+
+    it('lets the inventory announce a new name', () => {
+      expect(against(facts({ hostname: 'FW-HQ' }), last(), { hostname: 'fw-hq', serials: [] })).toBe(
+        'unchanged',
+      );
+    });
+
+    it('is looked at before anything else', () => {
+      const next = entry({ facts: { ...entry().facts, hostname: 'evil' }, restorable: 'no', artefacts: [] });
+      expect(against(next)).toMatchObject({ code: 'verify.identity' });
+    });
+  });
+
+  describe('worth', () => {
+    it.each([
+      ['yes', 'partial', true],
+      ['yes', 'no', true],
+      ['partial', 'no', true],
+      ['partial', 'partial', false],
+      ['no', 'partial', false],
+      ['no', 'no', false],
+    ] as const)('from %s to %s: held back is %s', (was, is, held) => {
+      const verdict = against(
+        entry({ restorable: is, restorableBecause: 'a role' }),
+        last({ restorable: was }),
+      );
+      expect(verdict).toEqual(
+        held ? { code: 'verify.downgraded', detail: { was, is, because: 'a role' } } : 'unchanged',
+      );
+    });
+  });
+
+  describe('size', () => {
+    it('holds back a copy with fewer than half of the lines', () => {
+      const long = `interface a\n${' x\n'.repeat(99)}`;
+      const before = last({ artefacts: new Map([['running-config', long]]) });
+      expect(against(holding(`interface a\n${' y\n'.repeat(49)}`), before)).toBe('changed');
+      expect(against(holding(`interface a\n${' y\n'.repeat(48)}`), before)).toEqual({
+        code: 'verify.shrunk',
+        detail: { artefact: 'running-config', previousLines: 100, lines: 49, lostSections: [] },
+      });
+    });
+
+    it('holds back a copy that lost a section, and names it', () => {
+      expect(against(holding('interface a\n up\ninterface b\n up\n'))).toMatchObject({
+        code: 'verify.shrunk',
+        detail: { lostSections: ['route'] },
+      });
+    });
+
+    it('holds back a reading without an artefact that was there', () => {
+      expect(against(holding('x\n', 'marked'))).toEqual({
+        code: 'verify.shrunk',
+        detail: {
+          artefact: 'running-config',
+          previousLines: 6,
+          lines: 0,
+          lostSections: ['interface', 'route'],
+        },
+      });
+    });
+
+    it('compares sizes across a change of rules too', () => {
+      expect(against({ ...holding('interface a\n'), rules: 'other' })).toMatchObject({
+        code: 'verify.shrunk',
+      });
+    });
+  });
+
+  describe('prefix', () => {
+    it('holds back a copy whose last objects are missing', () => {
+      expect(against(holding(config.replace('route y\n', '')))).toEqual({
+        code: 'verify.prefix',
+        detail: { artefact: 'running-config', previousObjects: 4, objects: 3 },
+      });
+    });
+
+    it('takes a copy that lost an object elsewhere, or lost one and gained one', () => {
+      expect(against(holding(config.replace('route x\n', '')))).toBe('changed');
+      expect(against(holding(config.replace('route y\n', 'route z\n')))).toBe('changed');
+    });
+
+    it('does not suspect a text that says itself where it ends', () => {
+      const before = last({ artefacts: new Map([['marked', config]]) });
+      expect(against(holding(config.replace('route y\n', ''), 'marked'), before)).toBe('changed');
+    });
+
+    it('takes no cut between two objects', () => {
+      const object = fc.record({ section: fc.constantFrom('a', 'b', 'c'), lines: fc.nat(3) });
+      fc.assert(
+        fc.property(fc.array(object, { minLength: 1, maxLength: 12 }), fc.nat(), (objects, at) => {
+          const texts = objects.map(
+            ({ section, lines }, index) => `${section} ${index}\n${' x\n'.repeat(lines)}`,
+          );
+          const before = last({ artefacts: new Map([['running-config', texts.join('')]]) });
+          const cut = texts.slice(0, at % texts.length).join('');
+          expect(against(holding(texts.join('')), before)).toBe('unchanged');
+          expect(against(holding(cut), before)).toBeTypeOf('object');
+        }),
+      );
+    });
+  });
+});

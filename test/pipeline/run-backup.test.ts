@@ -1,0 +1,324 @@
+import { mkdtempSync, readdirSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { openArtefacts } from '../../src/artefacts/store.ts';
+import { generateIdentity } from '../../src/artefacts/unseal.ts';
+import { systemClock } from '../../src/core/clock.ts';
+import type { Device } from '../../src/core/device.ts';
+import { BackupError } from '../../src/core/errors.ts';
+import type { RunEnded } from '../../src/core/run.ts';
+import type { Driver } from '../../src/drivers/driver.ts';
+import { loadDrivers } from '../../src/drivers/registry.ts';
+import { openRepository } from '../../src/gitstore/open-repository.ts';
+import { openSpool } from '../../src/gitstore/open-spool.ts';
+import { artefactPath } from '../../src/gitstore/paths.ts';
+import { verifyChain } from '../../src/ledger/audit.ts';
+import { openLedger } from '../../src/ledger/open-ledger.ts';
+import { recover } from '../../src/pipeline/recover.ts';
+import { type BackupHands, runBackup } from '../../src/pipeline/run-backup.ts';
+import type { Collected } from '../../src/transport/collect.ts';
+import { render } from '../support/devices/render.ts';
+import { asaConfig } from '../support/samples.ts';
+
+const drivers = await loadDrivers();
+const asa = drivers.get('cisco_asa') as Driver;
+const { recipient } = await generateIdentity();
+
+const device: Device = {
+  name: 'fw1',
+  platform: 'cisco_asa',
+  group: 'hq',
+  host: '127.0.0.1',
+  port: 22,
+  enabled: true,
+  credentials: {
+    name: 'readonly',
+    username: 'backup',
+    password: { literal: 'x' },
+    enable: null,
+    privateKey: null,
+    passphrase: null,
+    agent: false,
+    loginsPerSecond: 5,
+  },
+  hostKeys: [],
+  firstUse: false,
+  ssh: { profile: 'modern', allow: [] },
+  sourceAddress: null,
+  timeouts: { connectMs: 1, loginMs: 1, idleMs: 1 },
+  maxRuntimeMs: 1,
+  expect: { hostname: null, serials: [] },
+  formerly: [],
+};
+
+let dir: string;
+let hands: BackupHands & { ledger: Disposable };
+let nth = 0;
+let displays = 0;
+
+beforeEach(async () => {
+  dir = mkdtempSync(join(tmpdir(), 'roundsman-spine-'));
+  hands = await openHands();
+});
+
+afterEach(() => {
+  hands.ledger[Symbol.dispose]();
+  rmSync(dir, { recursive: true, force: true });
+});
+
+async function openHands(): Promise<BackupHands & { ledger: Disposable }> {
+  return {
+    ledger: openLedger(join(dir, 'ledger.db')),
+    repository: await openRepository({ dir: join(dir, 'configs.git') }),
+    spool: await openSpool(join(dir, 'spool')),
+    artefacts: openArtefacts({ dir: join(dir, 'artefacts'), recipients: [recipient] }),
+    artefactPath,
+    clock: systemClock,
+    fingerprintKey: Buffer.alloc(32, 7),
+    inGit: 'masked',
+    collect: async () => reading(asaConfig),
+  };
+}
+
+/** What the transport gives for an ASA that displays `config`. */
+function reading(config: string): Collected {
+  const capture = (sent: string, text: string) =>
+    ({ text, endedBy: 'prompt', exitStatus: null, sent }) as const;
+  const version = 'Cisco Adaptive Security Appliance Software Version 9.16(4)19\n\nfw-asa up 3 days\n';
+  const captures = new Map(
+    asa.commands.map((command) => [
+      command.name,
+      command.keep === 'artefact'
+        ? capture(command.firstOf[0].send, render(config, displays++).text)
+        : capture(command.send, version),
+    ]),
+  );
+  const restorable = new Map([['running-config', { is: 'yes', because: null } as const]]);
+  return { captures, again: new Map(), restorable };
+}
+
+function backup(change: Partial<BackupHands> = {}, about: Device = device): Promise<RunEnded> {
+  const runId = `run-${++nth}`;
+  return runBackup(
+    { device: about, driver: asa, trigger: 'manual', slotMs: null, runId },
+    'inGit' in change ? (change as BackupHands) : { ...hands, ...change },
+  );
+}
+
+function recovered(): Promise<readonly RunEnded[]> {
+  return recover({ driver: () => asa, expect: () => null, newRunId: () => `again-${++nth}` }, hands);
+}
+
+/**
+ * Hands of a process that dies at one step: nothing after it happens, not even the handling of errors.
+ * `dead` resolves at that moment.
+ */
+function mortal(
+  whole: BackupHands,
+  fatal: { hand: string; method: string; when: 'before' | 'after' },
+): { hands: BackupHands; dead: Promise<void> } {
+  let isDead = false;
+  let die: () => void = () => {};
+  const dead = new Promise<void>((resolve) => {
+    die = () => {
+      isDead = true;
+      resolve();
+    };
+  });
+  const never = new Promise<never>(() => {});
+  const sync = new Set(['ledger']);
+  const wrap = <Hand extends object>(name: string, hand: Hand): Hand =>
+    new Proxy(hand, {
+      get(target, method) {
+        const value = Reflect.get(target, method) as unknown;
+        if (typeof value !== 'function') return value;
+        return (...args: unknown[]): unknown => {
+          const gone = (): unknown => {
+            if (sync.has(name)) throw new Error('this process is dead');
+            return never;
+          };
+          if (isDead) return gone();
+          const here = name === fatal.hand && method === fatal.method;
+          if (here && fatal.when === 'before') {
+            die();
+            return gone();
+          }
+          const result: unknown = value.apply(target, args);
+          if (!here) return result;
+          if (result instanceof Promise) return result.then(die).then(() => never);
+          die();
+          return gone();
+        };
+      },
+    });
+  const parts = Object.entries(whole).map(([name, hand]) => [
+    name,
+    typeof hand === 'object' && name !== 'clock' && name !== 'fingerprintKey' ? wrap(name, hand) : hand,
+  ]);
+  return { hands: wrap('self', Object.fromEntries(parts) as BackupHands), dead };
+}
+
+const changedTo = asaConfig.replace('host 198.51.100.80', 'host 198.51.100.99');
+
+describe('one backup', () => {
+  it('makes one commit with the run in its trailers, and none when nothing changed', async () => {
+    const first = await backup();
+    const second = await backup();
+    expect(first.settled.outcome).toBe('changed');
+    expect(second.settled).toEqual({
+      outcome: 'unchanged',
+      commit: (first.settled as { commit: string }).commit,
+    });
+    expect(await hands.repository.findRun(first.runId)).toBe((first.settled as { commit: string }).commit);
+    expect(await hands.repository.findRun(second.runId)).toBeNull();
+    expect(hands.ledger.run(second.runId)?.state).toBe('unchanged');
+  });
+
+  it('commits under the new group and takes the old file away when a device moves', async () => {
+    const first = await backup();
+    const moved = await backup({}, { ...device, group: 'branch' });
+    expect(moved.settled.outcome).toBe('changed');
+    const commit = (moved.settled as { commit: string }).commit;
+    expect(await hands.repository.read(commit, 'hq/fw1/running-config.cfg')).toBeNull();
+    expect(await hands.repository.read(commit, 'branch/fw1/running-config.cfg')).toContain('ASA Version');
+    expect((await hands.repository.messages([commit])).get(commit)).toMatch(/^fw1: moved to branch\n/);
+    expect(first.settled.outcome).toBe('changed');
+  });
+
+  it('ends as a failure with its stack when something that nobody expected is thrown', async () => {
+    const ended = await backup({
+      collect: () => {
+        throw new TypeError('nobody expected this');
+      },
+    });
+    expect(ended.settled).toMatchObject({ outcome: 'failed', failure: { code: 'bug.unexpected' } });
+    expect(ended.stack).toContain('TypeError');
+    expect(hands.ledger.run(ended.runId)?.state).toBe('failed');
+  });
+
+  it('keeps the last good copy and its history when a reading fails', async () => {
+    const first = await backup();
+    const failure = new BackupError('collect.stalled', { command: 'show', idleMs: 1, receivedBytes: 0 });
+    const second = await backup({ collect: () => Promise.reject(failure) });
+    expect(second.settled).toMatchObject({ outcome: 'failed', failure: { code: 'collect.stalled' } });
+    const known = hands.ledger.device('fw1');
+    expect(hands.ledger.lastGood(known?.id ?? '')?.runId).toBe(first.runId);
+  });
+
+  it('reads twice at first contact and once from then on', async () => {
+    const asked: boolean[] = [];
+    const collect = async (_job: unknown, readTwice: boolean) => {
+      asked.push(readTwice);
+      return reading(asaConfig);
+    };
+    await backup({ collect });
+    await backup({ collect });
+    expect(asked).toEqual([true, false]);
+  });
+
+  it('says so in the subject when the same text is masked with another key', async () => {
+    await backup();
+    const ended = await backup({ fingerprintKey: Buffer.alloc(32, 8) });
+    const { commit } = ended.settled as { commit: string };
+    const message = (await hands.repository.messages([commit])).get(commit);
+    expect(message?.split('\n')[0]).toBe('fw1: re-read under new rules');
+  });
+
+  it('holds a reading that lost half of its lines, and goes on from the last good copy', async () => {
+    const first = await backup();
+    const half = asaConfig.replace(/^(interface|object|access-list|tunnel-group|snmp| )[^\n]*\n/gm, '');
+    const held = await backup({ collect: async () => reading(half) });
+    expect(held.settled).toMatchObject({ outcome: 'quarantined', failure: { code: 'verify.shrunk' } });
+    const { id } = hands.ledger.device('fw1') ?? { id: '' };
+    expect((await hands.spool.held(id)).map(({ runId }) => runId)).toEqual([held.runId]);
+    const third = await backup();
+    expect(third.settled).toEqual({
+      outcome: 'unchanged',
+      commit: (first.settled as { commit: string }).commit,
+    });
+    expect(await hands.spool.held(id)).toEqual([]);
+  });
+});
+
+describe('a crash between any two steps leaves nothing false', () => {
+  const steps = [
+    ['before the row is opened', 'ledger', 'openRun', 'before', []],
+    ['after the row was opened', 'ledger', 'openRun', 'after', ['failed']],
+    ['while the device is read', 'self', 'collect', 'before', ['failed']],
+    ['before sealing', 'artefacts', 'seal', 'before', ['failed']],
+    ['after sealing', 'artefacts', 'seal', 'after', ['failed']],
+    ['before the spool has it', 'spool', 'put', 'before', ['failed']],
+    ['after the spool has it', 'spool', 'put', 'after', ['changed']],
+    ['before the commit', 'repository', 'commit', 'before', ['changed']],
+    ['after the commit', 'repository', 'commit', 'after', ['changed']],
+    ['before the row is closed', 'ledger', 'closeRun', 'before', ['changed']],
+    ['after the row was closed', 'ledger', 'closeRun', 'after', []],
+    ['before the spool is cleared', 'spool', 'remove', 'before', []],
+    ['after the spool was cleared', 'spool', 'remove', 'after', []],
+  ] as const;
+
+  it.each(steps)('%s', async (_name, hand, method, when, ends) => {
+    const before = await backup();
+    const collect = async () => reading(changedTo);
+    const dying = mortal({ ...hands, collect }, { hand, method, when });
+    void backup(dying.hands);
+    await dying.dead;
+    // Another process starts on what this one left.
+    hands.ledger[Symbol.dispose]();
+    hands = await openHands();
+    const ended = await recovered();
+    expect(ended.map(({ settled }) => settled.outcome)).toEqual(ends);
+
+    expect(hands.ledger.running()).toEqual([]);
+    expect(await hands.spool.waiting()).toEqual([]);
+    expect(await recovered()).toEqual([]);
+    // Every success of the ledger has its commit, and the commit names sealed files that are there.
+    for (const run of hands.ledger.runs({
+      deviceIds: null,
+      states: null,
+      sinceMs: null,
+      untilMs: null,
+      limit: 9,
+    })) {
+      if (run.state !== 'changed') continue;
+      expect(await hands.repository.findRun(run.runId)).toBe(run.commit);
+      const copy = hands.ledger.sealed(run.deviceId, 'running-config', run.runId);
+      expect((await hands.artefacts?.read(copy?.digest ?? ''))?.length).toBeGreaterThan(100);
+    }
+    // The next reading finds the truth: the new text is committed once, by whichever run.
+    const next = await backup({ collect });
+    const commits = (await hands.repository.findRun(next.runId)) !== null;
+    const late = ends.length > 0 && (ends as readonly string[])[0] === 'failed';
+    expect(next.settled.outcome).toBe(late || method === 'openRun' ? 'changed' : 'unchanged');
+    expect(commits).toBe(next.settled.outcome === 'changed');
+    expect(before.settled.outcome).toBe('changed');
+    expect(verifyChain(hands.ledger.chain()).brokenAt).toBeNull();
+  });
+
+  it('stores a reading by a new run when the repository was broken, and never rewrites the failed one', async () => {
+    const broken = {
+      ...hands.repository,
+      commit: () => Promise.reject(new BackupError('store.disk-full', { path: dir, freeBytes: 0 })),
+    };
+    const failed = await backup({ repository: broken });
+    expect(failed.settled).toMatchObject({ outcome: 'failed', failure: { code: 'store.disk-full' } });
+    const [again] = await recovered();
+    expect(again?.settled.outcome).toBe('changed');
+    expect(again?.trigger).toBe('retry');
+    expect(hands.ledger.run(failed.runId)?.state).toBe('failed');
+    expect(await hands.repository.findRun(again?.runId ?? '')).not.toBeNull();
+    expect(readdirSync(join(dir, 'spool')).filter((name) => name.endsWith('.json'))).toEqual([]);
+  });
+
+  it('drops a reading that could not be stored when something newer was', async () => {
+    const broken = {
+      ...hands.repository,
+      commit: () => Promise.reject(new BackupError('store.disk-full', { path: dir, freeBytes: 0 })),
+    };
+    await backup({ repository: broken });
+    await backup({ collect: async () => reading(changedTo) });
+    expect(await recovered()).toEqual([]);
+    expect(await hands.spool.waiting()).toEqual([]);
+  });
+});
