@@ -4,12 +4,15 @@
  */
 import { spawn } from 'node:child_process';
 import { createHash } from 'node:crypto';
+import { once } from 'node:events';
 import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { type AddressInfo, createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 import { type FakeDevice, startFakeDevice } from '../test/support/devices/server.ts';
+import type { DeviceSpec } from '../test/support/devices/spec.ts';
 import { asaConfig, bigipConfig, fortigateConfig } from '../test/support/samples.ts';
 
 const { values: options } = parseArgs({ options: { keep: { type: 'string' } } });
@@ -33,13 +36,15 @@ const fw2 = await startFakeDevice({
   ...account,
 });
 const lb1 = await startFakeDevice({ platform: 'f5_bigip', hostname: 'lb1', config: bigipConfig, ...account });
-const gone = await startFakeDevice({
+const old: DeviceSpec = {
   platform: 'cisco_asa',
   hostname: 'fw-old',
   config: asaConfig,
   ...account,
-});
+};
+const gone = await startFakeDevice(old);
 const devices = [fw1, fw2, lb1, gone];
+const port = await freePort();
 
 try {
   await show();
@@ -54,7 +59,8 @@ async function show(): Promise<void> {
   await roundsman(['init', dir]);
   const settings = join(dir, 'roundsman.yaml');
   // Of the log, what somebody has to act on: the rest is on the screen already.
-  writeFileSync(settings, readFileSync(settings, 'utf8').replace('level: info', 'level: error'));
+  const written = readFileSync(settings, 'utf8').replace('level: info', 'level: error');
+  writeFileSync(settings, `${written}\ncatch_up_spread: 1s\nhttp: { listen: 127.0.0.1:${port} }\n`);
   writeFileSync(join(dir, 'devices.yaml'), inventory());
   say(inventory().replace(/^/gm, '    '));
 
@@ -84,6 +90,13 @@ async function show(): Promise<void> {
   title('None of that reached the history');
   await git('log', '--format=%h %s', 'main');
 
+  title('The devices are well again, but the collector was down at 02:00. That is said, too');
+  fw2.setFaults({});
+  lb1.setFaults({});
+  devices.push(await startFakeDevice(old, gone.port));
+  await missANight();
+  await roundsman(['runs', '--missed']);
+
   title('The full text, with its secrets, comes back byte for byte from the sealed copy');
   const displayed = fw1.displayed.findLast(({ command }) => command.startsWith('more '))?.text ?? '';
   // The blank line after `: end` belongs to the prompt that follows it.
@@ -106,6 +119,33 @@ async function show(): Promise<void> {
     README.md                         your first real device in five lines
 `,
   );
+}
+
+/** Starts the daemon at 02:40 of the coming night, and shows what it says of the slot that nobody served. */
+async function missANight(): Promise<void> {
+  const night = new Date();
+  night.setUTCHours(26, 40, 0, 0);
+  say('$ roundsman daemon     (started at 02:40)\n');
+  const child = spawn(process.execPath, [fileURLToPath(new URL('demo-daemon.ts', import.meta.url))], {
+    env: { ...environment(), DEMO_AHEAD_MS: String(night.getTime() - Date.now()) },
+    stdio: ['ignore', 'inherit', 'inherit'],
+  });
+  const ended = new Promise((done) => child.on('close', done));
+  const shown =
+    /^roundsman_(backup_missed_total\{cause="collector_down"\}|device_state\{device="fw1",state="(missed|ok)"\})/;
+  let metrics = '';
+  const deadline = performance.now() + 20_000;
+  while (!/device_state\{device="fw1",state="ok"\} 1/.test(metrics) && performance.now() < deadline) {
+    await new Promise((later) => setTimeout(later, 200));
+    metrics = await fetch(`http://127.0.0.1:${port}/metrics`).then(
+      (answer) => answer.text(),
+      () => '',
+    );
+  }
+  say(`$ curl http://127.0.0.1:${port}/metrics\n`);
+  for (const line of metrics.split('\n').filter((line) => shown.test(line))) say(line);
+  child.kill('SIGTERM');
+  await ended;
 }
 
 function inventory(): string {
@@ -143,11 +183,25 @@ async function run(file: string, args: readonly string[]): Promise<void> {
   if (code !== 0) throw new Error(`${file} ended with ${code}`);
 }
 
+function environment(): NodeJS.ProcessEnv {
+  return { ...process.env, ROUNDSMAN_CONFIG: join(dir, 'roundsman.yaml'), RM_PASSWORD: account.password };
+}
+
+/** A port that nobody listens on. */
+async function freePort(): Promise<number> {
+  const server = createServer().listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  const { port: free } = server.address() as AddressInfo;
+  server.close();
+  await once(server, 'close');
+  return free;
+}
+
 /** Shows what a command prints; its exit code. */
 function spawned(file: string, args: readonly string[]): Promise<number | null> {
   return new Promise((done, failed) => {
     const child = spawn(file, args, {
-      env: { ...process.env, ROUNDSMAN_CONFIG: join(dir, 'roundsman.yaml'), RM_PASSWORD: account.password },
+      env: environment(),
       stdio: ['ignore', 'inherit', 'inherit'],
     });
     child.on('error', failed);

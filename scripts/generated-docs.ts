@@ -2,6 +2,7 @@ import { catalogue } from '../src/core/catalogue.ts';
 import type { Details, ErrorCode, ErrorSpec } from '../src/core/errors.ts';
 import type { Command, Dialogue, Driver } from '../src/drivers/driver.ts';
 import { loadDrivers } from '../src/drivers/registry.ts';
+import { metricsPage } from './metrics-page.ts';
 
 /** A file below the repository's root, and how its text becomes the one that it should be. */
 type Generated = readonly [file: string, render: (before: string) => string];
@@ -17,6 +18,7 @@ export async function generatedDocs(): Promise<readonly Generated[]> {
       ],
     ),
     ['docs/errors.md', () => errorsPage()],
+    ['docs/metrics.md', () => metricsPage()],
   ];
 }
 

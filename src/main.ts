@@ -3,22 +3,45 @@ import { runCli } from './cli/run-cli.ts';
 import { systemClock } from './core/clock.ts';
 import { compose } from './daemon/compose.ts';
 
+/** What runCli says of a command that a signal ended; a shell tells SIGTERM from SIGINT. */
+const interrupted = 130;
 const packageFile = new URL('../package.json', import.meta.url);
 const { version } = JSON.parse(readFileSync(packageFile, 'utf8')) as { version: string };
 
-// The first signal ends the command in good order, the second at once: `once` leaves it to the system.
+// The first signal ends the command in good order; the second at once, unless somebody takes it over.
 const interruption = new AbortController();
 let terminated = false;
-process.once('SIGINT', () => interruption.abort());
-process.once('SIGTERM', () => {
-  terminated = true;
-  interruption.abort();
-});
+let onSecondSignal: (() => void) | null = null;
+for (const signal of ['SIGINT', 'SIGTERM'] as const) {
+  process.on(signal, () => {
+    if (!interruption.signal.aborted) {
+      terminated = signal === 'SIGTERM';
+      interruption.abort();
+    } else if (onSecondSignal !== null) onSecondSignal();
+    else {
+      process.removeAllListeners(signal);
+      process.kill(process.pid, signal);
+    }
+  });
+}
 
-// A reader that has seen enough (`| head`) is no failure, and no reason to stop a backup.
-for (const stream of [process.stdout, process.stderr])
+// Whatever is written, for its owner alone: everything that is kept here is worth protecting.
+process.umask(0o077);
+
+// No output is a reason to stop a backup. A reader that has seen enough (`| head`) is not even a failure.
+let outputFailed = false;
+for (const [stream, name] of [
+  [process.stdout, 'output'],
+  [process.stderr, 'error'],
+] as const)
   stream.on('error', (error: NodeJS.ErrnoException) => {
-    if (error.code !== 'EPIPE') throw error;
+    if (error.code === 'EPIPE' || outputFailed) return;
+    outputFailed = true;
+    process.exitCode = 1;
+    const reason = error.code ?? error.message;
+    process.stderr.write(
+      `roundsman: standard ${name} cannot be written (${reason}): the answer is not complete\n`,
+    );
   });
 
 const exitCode = await runCli(process.argv.slice(2), {
@@ -29,7 +52,14 @@ const exitCode = await runCli(process.argv.slice(2), {
   env: process.env,
   clock: systemClock,
   signal: interruption.signal,
+  onSecondSignal(then) {
+    onSecondSignal = then;
+  },
+  onHangup(then) {
+    process.on('SIGHUP', then);
+  },
   version,
 });
 // Not process.exit: what is still being written to a pipe would be lost.
-process.exitCode = terminated ? 143 : exitCode;
+const ended = terminated && exitCode === interrupted ? 143 : exitCode;
+process.exitCode = outputFailed ? 1 : ended;

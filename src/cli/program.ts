@@ -8,8 +8,15 @@ export interface Cli {
    * line. `usage` is its name and arguments.
    */
   command(usage: string, summary: string, examples: readonly string[]): Command;
-  /** Runs the body with services for these options; what it returns is the exit code. */
-  run(options: Common, body: (context: Context) => Promise<number>): Promise<void>;
+  /**
+   * Runs the body with services for these options; what it returns is the exit code. `service`: a signal
+   * is its ordinary end, not an interruption, and its log is what it writes to a terminal.
+   */
+  run(
+    options: Common,
+    body: (context: Context) => Promise<number>,
+    kind?: 'command' | 'service',
+  ): Promise<void>;
 }
 
 /** The program without commands, and how to add them. */

@@ -2,7 +2,7 @@ import { OperationError, UsageError } from '../core/errors.ts';
 import { nearest } from '../core/nearest.ts';
 import { instant } from '../core/units.ts';
 import type { Version } from '../ledger/ledger.ts';
-import type { Held, Services } from './services.ts';
+import type { Held, RunEntry, Services } from './services.ts';
 import { parseInstant } from './time.ts';
 
 export const principalArtefact = 'running-config';
@@ -46,40 +46,59 @@ export async function openShelf(services: Services, device: string, artefact: st
   return { device, artefact, versions, all, held };
 }
 
-/**
- * The reading that `revision` names: a commit or the beginning of one (4 digits or more), a run id or
- * the beginning of one, or an RFC 3339 instant (what was current then). Undefined: the newest version.
- * A commit or run that did not change this artefact names the version that was current with it. Throws
- * UsageError where nothing, or more than one thing, is named.
- */
+/** What a revision names. */
+export interface Named {
+  /** The run that was named, or that read what was named. It may have found the reading's version unchanged. */
+  readonly runId: string;
+  readonly reading: Reading;
+}
+
+/** The reading that `revision` names, see `findNamed`. Undefined: the newest version. */
 export async function find(services: Services, shelf: Shelf, revision: string | undefined): Promise<Reading> {
   if (revision === undefined) return { kind: 'version', version: newest(shelf) };
+  return (await findNamed(services, shelf, revision)).reading;
+}
+
+/**
+ * What `revision` names: a commit or the beginning of one (4 digits or more), a run id or the beginning
+ * of one, or an RFC 3339 instant (what was current then). A commit or run that did not change this
+ * artefact names the version that was current with it. Throws UsageError where nothing, or more than one
+ * thing, is named.
+ */
+export async function findNamed(services: Services, shelf: Shelf, revision: string): Promise<Named> {
   const atMs = parseInstant(revision);
-  if (atMs !== null) return { kind: 'version', version: currentAt(shelf, atMs) };
+  if (atMs !== null) {
+    const version = currentAt(shelf, atMs);
+    return { runId: version.runId, reading: { kind: 'version', version } };
+  }
   const word = revision.toLowerCase();
   if (word.length >= 4) {
-    const named = byPrefix(shelf, word);
-    if (named.size > 1)
+    const runs = (
+      await services.runs({ devices: [shelf.device], states: readings, sinceMs: null, untilMs: null })
+    ).filter(({ runId }) => runId?.toLowerCase().startsWith(word) === true);
+    const begun = byPrefix(shelf, word, runs);
+    const whole = [...begun].filter(([runId]) => runId.toLowerCase() === word);
+    const named = whole.length > 0 ? whole : [...begun];
+    if (named.length > 1)
       throw new UsageError(
-        `"${revision}" is the beginning of more than one version of ${shelf.device}`,
+        `"${revision}" is the beginning of more than one version or run of ${shelf.device}`,
         'write more of it',
       );
-    for (const reading of named.values()) return reading();
-    const run = await services.run(revision);
-    if (run !== null && run.device === shelf.device) {
-      const version = shelf.all.find(({ commit }) => commit === run.commit);
-      if (version !== undefined) return { kind: 'version', version: inForceWith(shelf, version) };
+    for (const [runId, reading] of named) return { runId, reading: reading() };
+    for (const { runId, state } of runs)
       throw new UsageError(
-        `run ${revision} left no copy of ${shelf.device}: it is ${run.state}`,
+        `run ${runId} left no copy of ${shelf.device}: it is ${state}`,
         `\`roundsman log ${shelf.device}\` lists what can be named`,
       );
-    }
   }
   throw new UsageError(
     `${shelf.device} has no version "${revision}"`,
     `\`roundsman log ${shelf.device}\` lists what can be named: a commit, a run id or an instant such as 2026-03-01T02:00:00Z`,
   );
 }
+
+/** States of runs, as opposed to slots that no run served. */
+const readings = ['running', 'changed', 'unchanged', 'failed', 'quarantined'] as const;
 
 /** What a `diff` of one revision compares with: the version before it, or the last good one for a held text. */
 export function predecessor(shelf: Shelf, reading: Reading): Version | null {
@@ -99,15 +118,21 @@ export function newest(shelf: Shelf): Version {
   return version;
 }
 
-/** Distinct things that begin with `word`; each gives its reading of this artefact. */
-function byPrefix(shelf: Shelf, word: string): Map<string, () => Reading> {
+/** By run id, each thing that begins with `word`: its reading of this artefact. */
+function byPrefix(shelf: Shelf, word: string, runs: readonly RunEntry[]): Map<string, () => Reading> {
   const named = new Map<string, () => Reading>();
   for (const version of shelf.all)
     if (version.commit.startsWith(word) || version.runId.toLowerCase().startsWith(word))
-      named.set(version.commit, () => ({ kind: 'version', version: inForceWith(shelf, version) }));
+      named.set(version.runId, () => ({ kind: 'version', version: inForceWith(shelf, version) }));
   for (const held of shelf.held)
     if (held.entry.runId.toLowerCase().startsWith(word))
       named.set(held.entry.runId, () => ({ kind: 'held', held, text: heldText(shelf, held) }));
+  for (const { runId, commit } of runs) {
+    // One that changed something is a version, or left none that can be shown.
+    const confirmed = shelf.all.find((version) => version.commit === commit);
+    if (runId !== null && confirmed !== undefined && !named.has(runId))
+      named.set(runId, () => ({ kind: 'version', version: inForceWith(shelf, confirmed) }));
+  }
   return named;
 }
 

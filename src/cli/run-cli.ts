@@ -3,9 +3,13 @@ import { UsageError } from '../core/errors.ts';
 import { accept } from './commands/accept.ts';
 import { backup } from './commands/backup.ts';
 import { check } from './commands/check.ts';
+import { daemon } from './commands/daemon.ts';
 import { diff } from './commands/diff.ts';
+import { exportCommand } from './commands/export.ts';
+import { importCommand } from './commands/import.ts';
 import { init } from './commands/init.ts';
 import { log } from './commands/log.ts';
+import { release } from './commands/release.ts';
 import { restore } from './commands/restore.ts';
 import { runs } from './commands/runs.ts';
 import { show } from './commands/show.ts';
@@ -17,7 +21,23 @@ import { createProgram } from './program.ts';
 import type { World } from './world.ts';
 
 /** In the order of the help page. */
-const commands = [init, check, trust, backup, status, runs, log, show, diff, accept, restore];
+const commands = [
+  init,
+  check,
+  trust,
+  backup,
+  daemon,
+  status,
+  runs,
+  log,
+  show,
+  diff,
+  accept,
+  restore,
+  release,
+  exportCommand,
+  importCommand,
+];
 
 /**
  * Runs one command line (without node and script) and resolves to its exit code. Never rejects: what
@@ -25,14 +45,14 @@ const commands = [init, check, trust, backup, status, runs, log, show, diff, acc
  */
 export async function runCli(argv: readonly string[], world: World): Promise<number> {
   let exitCode: number = exitCodes.ok;
-  const { program, cli } = createProgram(world.version, async (options, body) => {
+  const { program, cli } = createProgram(world.version, async (options, body, kind = 'command') => {
     const { signal } = world;
     await using services = world.services({
       configFile: options.config ?? null,
-      logLines: world.stderr.isTTY !== true,
+      logLines: kind === 'service' || world.stderr.isTTY !== true,
     });
     exitCode = await body(createContext(world, services, options.json === true));
-    if (signal.aborted) exitCode = exitCodes.interrupted;
+    if (signal.aborted && kind === 'command') exitCode = exitCodes.interrupted;
   });
   for (const command of commands) command(cli);
 

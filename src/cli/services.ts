@@ -19,6 +19,8 @@ export interface Fleet {
   readonly groups: readonly string[];
   /** Names that only the ledger knows: their history can be read, they are not backed up. */
   readonly gone: readonly string[];
+  /** Of the configuration: things that work and deserve a look, such as a literal password. */
+  readonly warnings: readonly Problem[];
 }
 
 /** What `init` wrote. */
@@ -101,6 +103,8 @@ export interface RunEntry extends Omit<RunRow, 'runId' | 'trigger' | 'state' | '
   readonly state: RunRow['state'] | 'missed' | 'skipped';
   /** Why a slot was missed or skipped; null for a run. */
   readonly cause: string | null;
+  /** How many slots this entry stands for, where it is the rest of a long downtime, from `slotMs` on. */
+  readonly slots?: number;
   readonly startedAtMs: number | null;
 }
 
@@ -160,10 +164,67 @@ export interface Unsealed {
   readonly runId: string;
 }
 
+/** A copy as it lies on the disk: compressed, and encrypted to the recipients. */
+export interface SealedBytes {
+  readonly bytes: Buffer;
+  /** The run that read what is in it. */
+  readonly runId: string;
+}
+
 export interface Transcribed {
   readonly runId: string;
   /** Masked; one character per byte. */
   readonly text: string;
+}
+
+/** A step of `export` or `import`; `done` of `total` files, both 0 where it has only one. */
+export interface MoveStep {
+  readonly step: string;
+  readonly done: number;
+  readonly total: number;
+}
+
+/** What an export holds, and an import took over. */
+export interface Moved {
+  /** Name of the host that was exported. */
+  readonly host: string;
+  readonly exportedAtMs: number;
+  /** Of the hash chain at the export; the same on both sides. */
+  readonly chainLength: number;
+  readonly chainHead: string;
+  /** The commit that main was at; null before the first. */
+  readonly main: string | null;
+  readonly sealedCopies: number;
+  readonly sealedBytes: number;
+  /** Digests of sealed copies that the ledger names and that were gone or damaged before the export. */
+  readonly lostCopies: readonly string[];
+  /** Readings that wait for the repository. */
+  readonly waiting: number;
+  /** Readings in quarantine. */
+  readonly held: number;
+}
+
+export interface Exported extends Moved {
+  readonly dir: string;
+  /** The secret that masks are made with; null with `secrets.in_git: keep`. */
+  readonly fingerprintKeyFile: string | null;
+  /** Slots that had passed while no daemon ran; they were recorded as missed. */
+  readonly missed: number;
+  /** Files that are not in it, and that the other host needs too. */
+  readonly filesToCopy: readonly string[];
+  /** Secrets that lie in no file of ours, such as `environment variable RM_PASSWORD`. */
+  readonly secretsToCopy: readonly string[];
+}
+
+export interface Imported extends Moved {
+  readonly stateDir: string;
+  readonly importedAtMs: number;
+  /** Of the fingerprint key: a new file was written; the same one was there; it could not be read here (why); none is needed. */
+  readonly fingerprintKey:
+    | { readonly state: 'written'; readonly place: string }
+    | { readonly state: 'same'; readonly place: string }
+    | { readonly state: 'unread'; readonly place: string; readonly problem: string }
+    | null;
 }
 
 /**
@@ -172,8 +233,17 @@ export interface Transcribed {
  * may throw InvalidConfiguration, UsageError, OperationError or BackupError (`store.*`, `record.*`).
  */
 export interface Services extends AsyncDisposable {
+  /** Keeps the schedule until it is told to stop; resolves when every run has ended. Throws where it cannot start. */
+  daemon(signals: DaemonSignals): Promise<void>;
   /** Writes a first configuration into `dir`; overwrites nothing (OperationError). */
   init(dir: string): Promise<Initialised>;
+  /**
+   * Writes all that another host needs to go on, but settings, inventory and secrets, into a new or empty
+   * directory. Takes the state lock: no daemon may run.
+   */
+  exportState(dir: string, watch: Watch<MoveStep>): Promise<Exported>;
+  /** Takes an export over into an empty state directory; everything or nothing. */
+  importState(dir: string, watch: Watch<MoveStep>): Promise<Imported>;
   fleet(): Promise<Fleet>;
   /** Throws InvalidConfiguration with every mistake. */
   check(): Promise<Checked>;
@@ -203,12 +273,16 @@ export interface Services extends AsyncDisposable {
 
   /** Makes exactly this quarantined run the last good one; returns its commit. */
   accept(device: string, runId: string): Promise<string>;
+  /** Lets a credential be used again that is held back. Throws UsageError where the inventory has none of this name. */
+  release(credential: string): Promise<void>;
   /** Asks each device for its host keys; sends no credential. */
   offeredKeys(devices: readonly string[], signal: AbortSignal): Promise<readonly OfferedKeys[]>;
   /** The same from a file in known_hosts format. */
   keysFromFile(devices: readonly string[], file: string): Promise<readonly OfferedKeys[]>;
   /** Pins keys of each device; `replace` forgets those that were pinned before. */
   trust(keys: readonly { device: string; keys: readonly HostKey[] }[], replace: boolean): Promise<void>;
+  /** What `restore` opens, still sealed; null where nothing is sealed. */
+  sealed(device: string, artefact: string, runId: string | null): Promise<SealedBytes | null>;
   /** The bytes that the device gave, in this run or (null) the newest; null where nothing is sealed. */
   restore(
     device: string,
@@ -216,6 +290,16 @@ export interface Services extends AsyncDisposable {
     runId: string | null,
     identityFile: string,
   ): Promise<Unsealed | null>;
+}
+
+/** What a daemon is told from outside. */
+export interface DaemonSignals {
+  /** No new run; resolve when those in progress have ended. */
+  readonly stop: AbortSignal;
+  /** End the runs in progress too. */
+  readonly onAbort: (then: () => void) => void;
+  /** Read the configuration anew. */
+  readonly onReload: (then: () => void) => void;
 }
 
 /** How a caller follows something long. */

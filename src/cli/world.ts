@@ -20,6 +20,10 @@ export interface World {
   readonly clock: Clock;
   /** Aborted by the first SIGINT or SIGTERM. */
   readonly signal: AbortSignal;
+  /** Takes over the second one, which else ends the process on the spot. */
+  readonly onSecondSignal: (then: () => void) => void;
+  /** Takes over SIGHUP, which else ends the process. */
+  readonly onHangup: (then: () => void) => void;
   /** Of this program. */
   readonly version: string;
 }

@@ -21,7 +21,18 @@ const algorithmKinds = {
   'host-key': 'host key algorithm',
 } as const;
 
+const keyRemedies = {
+  encrypted:
+    'add `passphrase` to the credential; without one only an unencrypted copy of the key can be used',
+  'wrong-passphrase': 'correct `passphrase` of the credential: `ssh-keygen -y -f FILE` asks for it',
+  'other-format': 'convert the key: `ssh-keygen -p -f FILE -m PEM`',
+  public: 'name the file of the private key: the one whose name does not end in .pub',
+} as const;
+
 const free = (bytes: number): string => `${size(bytes)} free`;
+
+/** On what ground a device was expected to be another one, at the end of `expected` of `verify.identity`. */
+export const identityGround = { expect: 'expect in the inventory', seen: 'as seen before' } as const;
 
 /**
  * Policy and wording of every code. `NAME` and `RUN` in a command of `todo` stand for the device and
@@ -52,8 +63,11 @@ export const catalogue = {
     owner: 'settings',
     retry: 'next-run',
     says: ({ reference, problem }) => `the secret at ${plain(reference)} cannot be read: ${plain(problem)}`,
-    todo: ({ reference }) =>
-      `make ${plain(reference)} readable for the user that runs roundsman, or correct the reference under \`credentials\``,
+    todo: ({ reference, setting, key }) => {
+      if (key !== undefined) return keyRemedies[key];
+      const place = setting === undefined ? 'the reference under `credentials`' : `\`${plain(setting)}\``;
+      return `make ${plain(reference)} readable for the user that runs roundsman, or correct ${place}`;
+    },
   },
   'credentials.held-back': {
     stage: 'login',
@@ -62,7 +76,7 @@ export const catalogue = {
     says: ({ credential, rejectedBy, sinceMs }) =>
       `credential ${quoted(credential)} is held back since ${instant(sinceMs)}: rejected by ${listed(rejectedBy)}; nothing was sent`,
     todo: ({ credential }) =>
-      `correct the password that \`credentials: ${plain(credential)}\` points to, then run \`roundsman backup NAME\``,
+      `correct the password that \`credentials: ${plain(credential)}\` points to; where it is right, let it be used again: \`roundsman release ${plain(credential)}\``,
   },
   'connect.unresolved': {
     stage: 'connect',
@@ -297,8 +311,10 @@ export const catalogue = {
     retry: 'after-change',
     says: ({ expected, presented }) =>
       `another device answered: expected ${quoted(expected)}, it says ${quoted(presented)}; the reading is held`,
-    todo: () =>
-      'check `host` of the device; if its hardware or name was changed on purpose, look at `roundsman diff NAME RUN` and run `roundsman accept NAME`',
+    todo: ({ expected }) =>
+      expected.endsWith(`(${identityGround.expect})`)
+        ? 'check `host` of the device; if its hardware or name was changed on purpose, correct `expect` of the device in the inventory and run `roundsman backup NAME`: accepting this reading would not help the next one'
+        : 'check `host` of the device; if its hardware or name was changed on purpose, look at `roundsman diff NAME RUN` and run `roundsman accept NAME`',
   },
   'redact.leak': {
     stage: 'redact',
@@ -382,7 +398,7 @@ export const catalogue = {
     stage: 'record',
     owner: 'host',
     retry: 'next-run',
-    says: ({ problem }) => `the ledger cannot be written: ${plain(problem)}`,
+    says: ({ problem }) => `the ledger cannot be used: ${plain(problem)}`,
     todo: () => 'check space, permissions and health of the file system of `state_dir`',
   },
   'run.interrupted': {

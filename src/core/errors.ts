@@ -27,14 +27,25 @@ export type Restorable = 'yes' | 'partial' | 'no';
 export interface Details {
   'inventory.invalid': { file: string; path: string; problem: string };
   'inventory.unknown-platform': { platform: string; known: readonly string[] };
-  'inventory.secret-unavailable': { reference: string; problem: string };
+  'inventory.secret-unavailable': {
+    reference: string;
+    problem: string;
+    /** The setting that names it; absent: one under `credentials`. */
+    setting?: string;
+    /** It was read, and is a private key that cannot be used. */
+    key?: 'encrypted' | 'wrong-passphrase' | 'other-format' | 'public';
+  };
   'credentials.held-back': { credential: string; rejectedBy: readonly string[]; sinceMs: number };
   'connect.unresolved': { host: string };
   'connect.refused': { host: string; port: number };
   'connect.unreachable': { host: string; port: number; errno: string };
   'connect.timeout': { host: string; port: number; afterMs: number };
   'connect.protocol': { received: string };
-  'connect.lost-before-login': { afterMs: number };
+  'connect.lost-before-login': {
+    afterMs: number;
+    /** A password or key had been sent, so that the device may have refused it; absent: nothing was. */
+    credentialSent?: true;
+  };
   'connect.jump': { hop: string; code: string };
   'connect.no-common-algorithm': {
     kind: 'kex' | 'cipher' | 'mac' | 'host-key';

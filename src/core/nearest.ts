@@ -1,13 +1,15 @@
 /**
  * The member of `candidates` that `word` most likely meant: the fewest insertions, deletions, changes
- * and swaps of neighbours, at most one for every three characters (and one for short words). Null
- * where nothing is that near. Case counts for nothing.
+ * and swaps of neighbours, at most one for every three characters (and one for short words); else the
+ * only one that begins with `word`, where that has three characters. Null where nothing is that near.
+ * Case counts for nothing.
  */
 export function nearest(word: string, candidates: Iterable<string>): string | null {
+  const known = [...candidates];
   const limit = Math.max(1, Math.floor(word.length / 3));
   let best: string | null = null;
   let bestDistance = limit + 1;
-  for (const candidate of candidates) {
+  for (const candidate of known) {
     if (Math.abs(candidate.length - word.length) >= bestDistance) continue;
     const distance = edits(word.toLowerCase(), candidate.toLowerCase());
     if (distance < bestDistance) {
@@ -15,7 +17,13 @@ export function nearest(word: string, candidates: Iterable<string>): string | nu
       bestDistance = distance;
     }
   }
-  return best;
+  return best ?? onlyOneBeginning(word, known);
+}
+
+function onlyOneBeginning(word: string, candidates: readonly string[]): string | null {
+  if (word.length < 3) return null;
+  const found = candidates.filter((candidate) => candidate.toLowerCase().startsWith(word.toLowerCase()));
+  return found.length === 1 ? (found[0] ?? null) : null;
 }
 
 /** Optimal string alignment distance. */

@@ -1,6 +1,7 @@
 import { isIP } from 'node:net';
 import { dirname, isAbsolute, relative, resolve, sep } from 'node:path';
 import { z } from 'zod';
+import { validRecipient } from '../artefacts/unseal.ts';
 import type { SecretRef } from '../core/device.ts';
 import { InvalidConfiguration, type Problem, UsageError } from '../core/errors.ts';
 import { planKeys } from '../inventory/inventory-schema.ts';
@@ -219,7 +220,7 @@ function listenAddress() {
   });
 }
 
-/** The public half of an age key pair: bech32 after `age1`, or after the name of an age plugin. */
+/** The public half of an age key pair: bech32 after `age1`. */
 function recipient() {
   return judged('an age recipient (age1…)', (value, blame) => {
     // Not shown: a private key that was pasted here must not reach a terminal or a log.
@@ -227,8 +228,12 @@ function recipient() {
       return blame(
         'is a private age identity; put its public half (age1…) here and keep the identity off this machine',
       );
-    return typeof value === 'string' && /^age1(?:[a-z0-9]+1)?[02-9ac-hj-np-z]{58,}$/.test(value)
+    if (typeof value !== 'string' || !/^age1(?:[a-z0-9]+1)?[02-9ac-hj-np-z]{58,}$/.test(value))
+      return blame('expected an age recipient (age1… with 62 characters), as age-keygen prints it');
+    return validRecipient(value)
       ? value
-      : blame('expected an age recipient (age1… with 62 characters), as age-keygen prints it');
+      : blame(
+          'nothing can be sealed to it: it is mistyped (its checksum is wrong), or made by an age plugin, which roundsman does not run',
+        );
   });
 }

@@ -186,8 +186,13 @@ interface LineRule {
 /** What differs between two captures of a device that nobody changed. */
 export interface VolatileRule extends LineRule {
   readonly because: string;
-  /** `drop` removes the line or the span; `mask` replaces the group `(?<volatile>…)` by `<volatile>`. */
-  readonly act: 'drop' | 'mask';
+  /**
+   * `drop` removes the line or the span; `drop-block` the block that begins in the line and lies in no
+   * other (see `outline`); `mask` replaces the group `(?<volatile>…)` by `<volatile>`.
+   */
+  readonly act: 'drop' | 'drop-block' | 'mask';
+  /** For `drop` and `mask`: the rule applies only in blocks whose first line matches this (see `outline`). */
+  readonly inSection?: RegExp;
 }
 
 export type SecretKind = 'password' | 'hash' | 'shared-key' | 'community' | 'private-key' | 'token';
@@ -203,6 +208,8 @@ export interface SecretRule extends LineRule {
   readonly rotates?: true;
   /** The rule applies only between a line that matches this and the end of its block (see `outline`). */
   readonly inSection?: RegExp;
+  /** The rule does not apply in blocks whose first line matches this (see `outline`). */
+  readonly exceptIn?: RegExp;
 }
 
 /** A line that tells that the copy does not restore the device, or not all of it. */

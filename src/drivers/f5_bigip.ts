@@ -296,32 +296,30 @@ export const driver = defineDriver({
       state,
       '            state checking',
     ),
-    drop(/^\s+failover-state \S/, state, '    failover-state active'),
-    drop(
-      /^ {4}build \d+\.\d+\.\d+\s*$/,
-      'of the running software; kept as a fact of the run',
-      '    build 0.0.6',
-    ),
-    drop(
-      /^ {4}version \d+\.\d+\.\d+(?:\.\d+)?\s*$/,
-      'of the running software; kept as a fact of the run',
-      '    version 15.1.8.2',
-    ),
-    drop(/^ {4}edition (?:"[^"]*"|\S+)\s*$/, 'of the running software', '    edition "Point Release 4"'),
-    drop(/^ {4}time-zone \S+\s*$/, 'copied from the unit that it describes', '    time-zone US/Central'),
-    drop(
-      /^ {4}(?:active|optional)-modules \{.*\}\s*$/,
-      'what the licence server says',
-      '    optional-modules { "App Mode (TMSH Only, No Root/Bash)" "VPN Users" }',
-    ),
-    {
-      ...drop(
+    // What a unit tells its group of itself: only in its own object.
+    ...[
+      drop(/^ {4}failover-state \S/, state, '    failover-state active'),
+      drop(/^ {4}(?:version|build|edition) \S/, 'of the running software', '    version 15.1.8.2'),
+      drop(/^ {4}time-zone \S/, 'copied from the unit that it describes', '    time-zone US/Central'),
+      drop(
+        /^ {4}(?:active|optional)-modules \{.*\}\s*$/,
+        'what the licence server says',
+        '    optional-modules { "App Mode (TMSH Only, No Root/Bash)" "VPN Users" }',
+      ),
+    ].map((rule) => ({ ...rule, inSection: /^cm device \S+ \{\s*$/ })),
+    // Whole blocks: bodies of scripts hold a `}` in the first column, so no line tells where one ends.
+    ...[
+      drop(
         /^sys db (?:configsync\.localconfigtime|(?:ltm|gtm)\.configtime) \{\s*$/,
         bookkeeping,
         'sys db ltm.configtime {\n    value "1602008840"\n}',
       ),
-      until: /^\}\s*$/,
-    },
+      drop(
+        /^(?:cli script|ltm data-group internal) (?:\/Common\/)?__appsvcs_update \{/,
+        'left behind by a deployment of AS3',
+        'cli script /Common/__appsvcs_update {\nproc script::run {} {\n}\n}',
+      ),
+    ].map((rule) => ({ ...rule, act: 'drop-block' as const })),
     drop(/^\s+errors \d+\s*$/, state, '    errors 12'),
     drop(/^\s+bandwidth-(?:bps|cps|pps) \S+\s*$/, state, '    bandwidth-bps 12345'),
     {

@@ -192,18 +192,24 @@ function values(kind: SecretKind, what: string, bare: string, quoted: string): r
   ];
 }
 
-/** A value in PEM: it runs to its own end line, behind which the closing quote may have a line of its own. */
-function pem(kind: SecretKind, what: string): SecretRule {
+/**
+ * A quoted value that goes on in the next line, up to its closing quote. Private keys in PEM stay for
+ * the rule that knows them wherever they stand: it tells encrypted ones, which rotate, from the others.
+ */
+function openValue(kind: SecretKind, what: string, example: string): SecretRule {
   return {
     kind,
-    line: new RegExp(`^(?!.*-----END ).*(?<secret>-----BEGIN ${what}-----)`),
-    until: new RegExp(`^(?<secret>.*-----END ${what}-----)`),
-    rotates: true,
-    example: `        set private-key "-----BEGIN ENCRYPTED PRIVATE KEY-----\nbm90LXJlYWw=\n-----END ENCRYPTED PRIVATE KEY-----\n"`,
+    line: new RegExp(
+      `^\\s*set ${what} "(?!-----BEGIN [A-Z ]{0,40}PRIVATE KEY)(?<secret>[^"\\\\]*(?:\\\\.[^"\\\\]*)*\\\\?)$`,
+    ),
+    until: /^(?<secret>[^"\\]*(?:\\.[^"\\]*)*)"/,
+    example,
   };
 }
 
 const webhooks = /^\s*config system automation-action\s*$/;
+/** Here `key` is the name of a header or a field, and `value` what is secret. */
+const namedValues = /^\s*config (?:http-headers|form-data)\s*$/;
 
 export const driver = defineDriver({
   id: 'fortinet_fortigate',
@@ -341,39 +347,62 @@ export const driver = defineDriver({
       `${attribute}(?: \\d+)?`,
       '    set psksecret n0tr3al',
       '    set secondary-key "n0t r\\"3al"',
-    ),
+    ).map((rule) => ({ ...rule, exceptIn: namedValues })),
     ...values('community', 'name', '        set name n0tr3al', '        set name "n0tr3al"').map((rule) => ({
       ...rule,
       inSection: /^\s*config system snmp community\s*$/,
     })),
-    pem('private-key', '[A-Z ]{0,40}PRIVATE KEY'),
-    // A request may hold the challenge password in clear, inside of its base64.
-    {
-      ...pem('password', '(?:NEW )?CERTIFICATE REQUEST'),
-      example:
-        '        set csr "-----BEGIN CERTIFICATE REQUEST-----\nbm90LXJlYWw=\n-----END CERTIFICATE REQUEST-----"',
-    },
+    // Before the rules for whole values: what is encrypted anew must not become part of a fingerprint.
     {
       kind: 'private-key',
-      line: /(?<secret>-----BEGIN [A-Z ]{0,40}PRIVATE KEY-----[^"]+)/,
+      line: /^(?!.*-----END ).*(?<secret>-----BEGIN ENCRYPTED PRIVATE KEY-----)/,
+      until: /^(?<secret>.*-----END ENCRYPTED PRIVATE KEY-----)/,
       rotates: true,
-      example: '        set private-key "-----BEGIN PRIVATE KEY-----\\nbm90\\n-----END PRIVATE KEY-----"',
+      example:
+        '        set private-key "-----BEGIN ENCRYPTED PRIVATE KEY-----\nbm90LXJlYWw=\n-----END ENCRYPTED PRIVATE KEY-----\n"',
     },
+    // A request, too: its challenge password stands in it in clear, inside of the base64.
+    openValue('private-key', '(?:private-?key|csr)', '        set privatekey "n0tr3al\nn0tr3al"'),
+    ...values(
+      'private-key',
+      '(?:private-?key|csr)',
+      '        set private-key n0tr3al',
+      '        set csr "n0tr3al"',
+    ),
     {
       kind: 'shared-key',
       line: /^#private-encryption-key=(?<secret>\S+)/,
       rotates: true,
       example: '#private-encryption-key=bm90LXJlYWw=',
     },
-    ...values(
-      'token',
-      '(?:headers|http-headers|value|uri)',
-      'set uri hooks.example.net/T0/n0tr3al',
-      'set headers "Authorization: Bearer n0tr3al"',
-    ).map((rule) => ({ ...rule, inSection: webhooks })),
+    ...[
+      openValue('token', 'http-body', '        set http-body "n0tr3al\nn0tr3al"'),
+      ...values('token', '(?:http-body|value)', 'set value n0tr3al', 'set value "Bearer n0tr3al"'),
+      {
+        kind: 'token' as const,
+        line: /^\s*set headers "?(?:[\w.-]{1,64}\s{0,4}:\s{0,4})?(?<secret>(?:[^"\s\\]|\\.)[^"\\]*(?:\\.[^"\\]*)*)/,
+        example: '        set headers "Authorization: Bearer n0tr3al"',
+      },
+      {
+        kind: 'token' as const,
+        line: /" "[\w.-]{1,64}\s{0,4}:\s{0,4}(?<secret>(?:[^"\s\\]|\\.)[^"\\]*(?:\\.[^"\\]*)*)/,
+        example: '        set headers "Accept: text/plain" "X-Api-Key: n0tr3al"',
+      },
+      {
+        kind: 'password' as const,
+        line: /^\s*set uri "?[^\s/:@"]{1,64}:(?<secret>[^\s/@"]{1,200})@/,
+        example: '        set uri "reader:n0tr3al@hooks.example.net/x"',
+      },
+      // Chat services put the token into the path, as a long part that is no word; nothing behind it is read.
+      {
+        kind: 'token' as const,
+        line: /^\s*set uri "?[^\s"?]*?[^\s"?/]\/(?=[\w.~@=-]{16})(?=[a-z_.~@=-]{0,256}[A-Z0-9])(?<secret>[^\s"?]+)/,
+        example: '        set uri "hooks.example.net/services/T0/bm90LWEtcmVhbC10b2tlbg?wait=true"',
+      },
+    ].map((rule) => ({ ...rule, inSection: webhooks })),
     {
       kind: 'token',
-      line: /[?&](?:access_token|auth_token|token|api[-_]?key|key|secret|password|passwd|pwd|sig)=(?<secret>[^&\s"]+)/i,
+      line: /[?&](?:access_token|auth_token|token|api[-_]?key|key|code|secret|password|passwd|pwd|sig)=(?<secret>[^&\s"]+)/i,
       example: '        set resource "https://feeds.example.net/list?user=7&api_key=n0tr3al"',
     },
     {

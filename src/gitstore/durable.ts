@@ -59,7 +59,16 @@ export async function writeDurably(path: string, text: string): Promise<void> {
 
 /** Creates a directory (and those above it) for its owner alone; durable when it returns. */
 export async function makeDirectory(path: string): Promise<void> {
-  const first = await mkdir(path, { recursive: true, mode: 0o700 });
+  let first: string | undefined;
+  try {
+    first = await mkdir(path, { recursive: true, mode: 0o700 });
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'ENOENT' || dirname(path) === path) throw error;
+    // Node says so on a read-only file system too. Asked for one step, the system gives its own reason.
+    await makeDirectory(dirname(path));
+    await mkdir(path, { mode: 0o700 });
+    first = path;
+  }
   if (first === undefined) return;
   for (let created = path; ; created = dirname(created)) {
     await flush(dirname(created));

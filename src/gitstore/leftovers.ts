@@ -19,9 +19,13 @@ const tickMs = 20;
  * Removes locks that a dead git process of ours left: those made before this process began (the state
  * lock says that no other Roundsman is at work) and those made while a child of ours ran that failed
  * (`failed`), in both cases only while no git process works in this repository. Any other lock is
- * somebody's: throws BackupError `store.locked`.
+ * somebody's: throws BackupError `store.locked`. `onRemoved` is told of each.
  */
-export async function clearDeadLocks(dir: string, failed: readonly Span[]): Promise<void> {
+export async function clearDeadLocks(
+  dir: string,
+  failed: readonly Span[],
+  onRemoved: () => void,
+): Promise<void> {
   const began = Date.now() - process.uptime() * 1000;
   for (const name of locks) {
     const file = join(dir, name);
@@ -31,6 +35,7 @@ export async function clearDeadLocks(dir: string, failed: readonly Span[]): Prom
     const ours = at < began || failed.some((span) => at >= span.fromMs - tickMs && at <= span.toMs + tickMs);
     if (!ours || (await gitAtWork(dir))) throw await lockedBy(file);
     await rm(file, { force: true });
+    onRemoved();
     await flush(join(file, '..'));
   }
 }

@@ -8,37 +8,41 @@ import { type Git, gitIn, settings } from './git.ts';
 import { isArtefactPath } from './paths.ts';
 import { readBlobs, reading } from './reading.ts';
 import type { Repository } from './repository.ts';
-import { storing } from './storing.ts';
+import { forWriting, storing } from './storing.ts';
 import { writer } from './writing.ts';
 
 /** The oldest git that has `core.fsync` and `safe.directory` on the command line. */
 const oldestGit = [2, 36] as const;
 
 /**
- * Opens the bare repository in `dir`, and creates it where there is none. `gitProgram` is looked up in
- * PATH; default `git`. Throws BackupError `store.*`.
+ * Opens the bare repository in `dir`, and creates it where there is none; where there is none and none can
+ * be made, nothing is in it, and a commit fails. `gitProgram` is looked up in
+ * PATH; default `git`. `onStaleLock` is told of each lock of a dead git process that a commit removed. Throws BackupError `store.*`.
  */
 export async function openRepository({
   dir: givenDir,
   gitProgram = 'git',
+  onStaleLock = () => {},
 }: {
   dir: string;
   gitProgram?: string;
+  onStaleLock?: () => void;
 }): Promise<Repository> {
   const dir = isAbsolute(givenDir) ? givenDir : resolvePath(givenDir);
-  await storing(dir, () => makeDirectory(dir));
+  const unwritable = await forWriting(dir, () => makeDirectory(dir));
+  if (unwritable !== null) return nothingIn(unwritable);
   const git = gitIn(dir, gitProgram);
   await refuseOldGit(git);
   if (!(await complete(dir))) await create(git);
 
   const { findRun, messages } = reading(git);
   return {
-    commit: writer(git),
+    commit: writer(git, onStaleLock),
     findRun,
     messages,
     async read(commit, path) {
-      if (!/^[0-9a-f]{40}$/.test(commit) || !isArtefactPath(path)) return null;
-      const [blob] = await readBlobs(git, [`${commit}:${path}`]);
+      if ((commit !== null && !/^[0-9a-f]{40}$/.test(commit)) || !isArtefactPath(path)) return null;
+      const [blob] = await readBlobs(git, [`${commit ?? mainRef}:${path}`]);
       return blob?.toString('latin1') ?? null;
     },
   };
@@ -48,6 +52,16 @@ export async function openRepository({
 async function complete(dir: string): Promise<boolean> {
   const config = await readFile(join(dir, 'config'), 'utf8').catch(() => '');
   return /^\s*auto = 0$/m.test(config);
+}
+
+/** A repository that is not there and cannot be made, for this reason. */
+function nothingIn(unwritable: BackupError): Repository {
+  return {
+    commit: () => Promise.reject(unwritable),
+    findRun: async () => null,
+    messages: async () => new Map(),
+    read: async () => null,
+  };
 }
 
 /** An older git would ignore `core.fsync`, and lose commits in a power cut. */

@@ -3,37 +3,40 @@ import { join } from 'node:path';
 import type { SpoolEntry } from '../core/run.ts';
 import { flush, makeDirectory, staleTemporary, writeDurably } from './durable.ts';
 import type { Spool } from './spool.ts';
-import { storing } from './storing.ts';
+import { forWriting, storing } from './storing.ts';
 
 /**
  * The spool in a directory: `<run id>.json` for each reading that waits for the repository,
- * `quarantine/<run id>.json` for each that waits for a person. Creates both directories.
- * Throws BackupError `store.*`.
+ * `quarantine/<run id>.json` for each that waits for a person. Creates both directories; where nothing can
+ * be written, it can still be read. Throws BackupError `store.*`.
  */
 export async function openSpool(dir: string): Promise<Spool> {
   const quarantine = join(dir, 'quarantine');
 
-  await storing(dir, () => makeDirectory(quarantine));
+  const unwritable = await forWriting(dir, () => makeDirectory(quarantine));
+  const write = (where: string, entry: SpoolEntry): Promise<void> => {
+    if (unwritable !== null) throw unwritable;
+    return writeDurably(fileOf(where, entry.runId), JSON.stringify(entry));
+  };
 
   return {
-    put: (entry) => storing(dir, () => writeDurably(fileOf(dir, entry.runId), JSON.stringify(entry))),
+    put: (entry) => storing(dir, async () => write(dir, entry)),
     remove: (runId) => storing(dir, () => removeFile(dir, runId)),
     waiting: () => storing(dir, async () => (await entries(dir)).sort(byAge)),
 
     hold: (entry) =>
       storing(dir, async () => {
         const before = await entries(quarantine);
-        await writeDurably(fileOf(quarantine, entry.runId), JSON.stringify(entry));
+        await write(quarantine, entry);
         await removeFile(dir, entry.runId);
-        for (const older of before) {
-          if (older.runId !== entry.runId && sameText(older, entry))
-            await removeFile(quarantine, older.runId);
-        }
+        const others = before.filter((other) => other.runId !== entry.runId && sameText(other, entry));
+        const between = [...others, entry].sort(byAge).slice(1, -1);
+        for (const { runId } of between) await removeFile(quarantine, runId);
       }),
     held: (deviceId) =>
       storing(dir, async () =>
         (await entries(quarantine))
-          .filter((entry) => entry.deviceId === deviceId)
+          .filter((entry) => deviceId === null || entry.deviceId === deviceId)
           .sort(byAge)
           .reverse(),
       ),
@@ -63,11 +66,18 @@ async function removeFile(dir: string, runId: string): Promise<void> {
   await flush(dir);
 }
 
-/** Every readable entry; others are set aside, and what a dead process left half-written is removed. */
+/**
+ * Every readable entry; others are set aside, and what a dead process left half-written is removed, where
+ * that may be done. None where the directory is absent.
+ */
 async function entries(dir: string): Promise<SpoolEntry[]> {
   const found: SpoolEntry[] = [];
-  for (const name of await readdir(dir)) {
-    if (staleTemporary(name)) await rm(join(dir, name), { force: true });
+  const names = await readdir(dir).catch((error: NodeJS.ErrnoException) => {
+    if (error.code === 'ENOENT') return [];
+    throw error;
+  });
+  for (const name of names) {
+    if (staleTemporary(name)) await ifAllowed(() => rm(join(dir, name), { force: true }));
     if (!name.endsWith('.json') || name.startsWith('.')) continue;
     const text = await readFile(join(dir, name), 'utf8').catch((error: NodeJS.ErrnoException) => {
       // Settled by another process in the meantime.
@@ -80,10 +90,19 @@ async function entries(dir: string): Promise<SpoolEntry[]> {
       found.push(entry);
       continue;
     }
-    await rename(join(dir, name), join(dir, `${name}.damaged`));
-    await flush(dir);
+    await ifAllowed(async () => {
+      await rename(join(dir, name), join(dir, `${name}.damaged`));
+      await flush(dir);
+    });
   }
   return found;
+}
+
+/** Tidying up is no reason to fail a look at what is there. */
+async function ifAllowed(tidy: () => Promise<void>): Promise<void> {
+  await tidy().catch((error: NodeJS.ErrnoException) => {
+    if (!['EROFS', 'EACCES', 'EPERM'].includes(error.code ?? '')) throw error;
+  });
 }
 
 /** Null where the text is not a whole entry. */

@@ -31,8 +31,8 @@ export interface Committed {
 export interface Repository {
   /** Requests that arrive while a batch is being written become the next batch; each has its own commit. */
   commit(request: CommitRequest): Promise<Committed>;
-  /** One character per byte; null where the path is not in that commit. */
-  read(commit: string, path: string): Promise<string | null>;
+  /** One character per byte; null where the path is not in that commit. `commit` null: what main is at. */
+  read(commit: string | null, path: string): Promise<string | null>;
   /** The commit whose `Run-Id` trailer is this; null where there is none. */
   findRun(runId: string): Promise<string | null>;
   /** Subject, body and trailers of each commit, by its full id; an id that is none is absent. */

@@ -10,10 +10,14 @@ export interface Spool {
   remove(runId: string): Promise<void>;
   /** Oldest first. An unreadable file is set aside as `<name>.damaged`, not returned. */
   waiting(): Promise<readonly SpoolEntry[]>;
-  /** Moves an entry to quarantine. One that holds the same text of the same device already is replaced. */
+  /**
+   * Moves an entry to quarantine. Of one text of one device the first entry and the newest stay, so that a
+   * device that is read every hour does not fill the disk, and the run that a person was shown can still be
+   * accepted.
+   */
   hold(entry: SpoolEntry): Promise<void>;
-  /** Quarantined entries of a device, newest first. */
-  held(deviceId: string): Promise<readonly SpoolEntry[]>;
+  /** Quarantined entries of a device, or (null) of every device, newest first. */
+  held(deviceId: string | null): Promise<readonly SpoolEntry[]>;
   /** Removes every quarantined entry of a device: it was accepted, or a good reading came after it. */
   release(deviceId: string): Promise<void>;
 }

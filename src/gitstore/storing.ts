@@ -15,6 +15,20 @@ export async function storing<Answer>(path: string, work: () => Promise<Answer>)
   }
 }
 
+/**
+ * Does `work`, which only writing needs. Returns the failure where nothing can be written at `path`, so that
+ * reading goes on without it; null where it was done. Throws as `storing` does for any other failure.
+ */
+export async function forWriting(path: string, work: () => Promise<unknown>): Promise<BackupError | null> {
+  try {
+    await storing(path, work);
+    return null;
+  } catch (error) {
+    if (error instanceof BackupError && /^store\.(?:read-only|permission)$/.test(error.code)) return error;
+    throw error;
+  }
+}
+
 /** What an ordinary user may still write below `path`; 0 where it cannot be told. */
 export async function freeBytes(path: string): Promise<number> {
   return statfs(path).then(

@@ -13,11 +13,11 @@ export interface OwnTips {
   readonly pending: string | null;
 }
 
-const fileName = 'roundsman-tip';
+export const tipFileName = 'roundsman-tip';
 
 /** Null where nothing was ever committed, or where the file was damaged. */
 export async function readOwnTips(dir: string): Promise<OwnTips | null> {
-  const text = await readFile(join(dir, fileName), 'latin1').catch((error: NodeJS.ErrnoException) => {
+  const text = await readFile(join(dir, tipFileName), 'latin1').catch((error: NodeJS.ErrnoException) => {
     if (error.code === 'ENOENT') return '';
     throw error;
   });
@@ -29,5 +29,5 @@ export async function readOwnTips(dir: string): Promise<OwnTips | null> {
 
 /** Durable when it returns. */
 export async function writeOwnTips(dir: string, { acknowledged, pending }: OwnTips): Promise<void> {
-  await writeDurably(join(dir, fileName), `${acknowledged ?? 'none'}\n${pending ?? 'none'}\n`);
+  await writeDurably(join(dir, tipFileName), `${acknowledged ?? 'none'}\n${pending ?? 'none'}\n`);
 }

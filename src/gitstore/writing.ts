@@ -15,8 +15,8 @@ import { readOwnTips, writeOwnTips } from './tip.ts';
 /** Bounds the memory that one batch holds, and how much one failure takes with it. */
 const largestBatch = 256;
 
-/** The one writer of a repository. */
-export function writer(git: Git): (request: CommitRequest) => Promise<Committed> {
+/** The one writer of a repository. `onStaleLock` is told of each lock of a dead process that it removed. */
+export function writer(git: Git, onStaleLock: () => void): (request: CommitRequest) => Promise<Committed> {
   const failed: Span[] = [];
   let swept = false;
 
@@ -26,7 +26,7 @@ export function writer(git: Git): (request: CommitRequest) => Promise<Committed>
     await storing(git.dir, async () => {
       if (!swept) await removeOldScratch(git.dir);
       swept = true;
-      await clearDeadLocks(git.dir, failed);
+      await clearDeadLocks(git.dir, failed, onStaleLock);
     });
     // No lock is left now, so one of this stretch that outlives our child is our child's.
     const fromMs = Date.now();

@@ -15,7 +15,7 @@ import {
 } from './inventory-schema.ts';
 import { type Defaults, type PlannedDevice, resolveDevice } from './precedence.ts';
 import { isMapping, Reader } from './schema.ts';
-import { nameProblem } from './values.ts';
+import { listIfShort, nameProblem } from './values.ts';
 import { inOrder, readYaml } from './yaml.ts';
 
 /** Ten thousand devices, each with every key and a comment, stay below. */
@@ -177,9 +177,10 @@ function readPlatforms(
   const result = new Map<string, GroupEntry | null>();
   for (const [name, raw] of Object.entries(entries)) {
     const at = ['platforms', name];
-    if (!known.platforms.includes(name))
-      reader.blame(at, 'is not a platform of this version', nearest(name, known.platforms));
-    else result.set(name, reader.read(schema, raw ?? {}, at));
+    if (!known.platforms.includes(name)) {
+      const near = nearest(name, known.platforms);
+      reader.blame(at, `is not a platform of this version${listIfShort(known.platforms, near)}`, near);
+    } else result.set(name, reader.read(schema, raw ?? {}, at));
   }
   return result;
 }

@@ -61,8 +61,18 @@ export function reference(what: string, known: readonly string[], where: string)
   return judged(`the name of ${what}`, (value, blame) => {
     const word = asText(value, `the name of ${what}`, blame);
     if (words.has(word)) return word;
-    return blame(`${quoted(word)} is not ${where}`, nearest(word, known));
+    const near = nearest(word, known);
+    return blame(`${quoted(word)} is not ${where}${listIfShort(known, near)}`, near);
   });
+}
+
+/** Eight names fit a line; more are looked up. */
+const shortList = 8;
+
+/** ` (known: a, b)` for the end of a message, where no word is near and the list is short; else nothing. */
+export function listIfShort(known: readonly string[], near: string | null): string {
+  if (near !== null || known.length === 0 || known.length > shortList) return '';
+  return ` (known: ${known.map((name) => clip(harmless(name), 60)).join(', ')})`;
 }
 
 /** A whole number between two bounds, both included. */

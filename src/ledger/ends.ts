@@ -61,7 +61,8 @@ export function ends(sql: Statements): Pick<Ledger, 'openRun' | 'closeRun' | 'ac
         );
         for (const artefact of held.artefacts ?? []) {
           const path = paths.get(artefact);
-          if (path !== undefined) writeVersion(sql, { device, artefact, commit, path, runId, atMs });
+          if (path !== undefined)
+            writeVersion(sql, { device, artefact, commit, path, runId, atMs, bytes: null });
         }
         // Inserted again, so that they are the newest ones.
         for (const copy of sql.all('SELECT * FROM sealed WHERE run_id = ? ORDER BY n', runId)) {
@@ -101,7 +102,7 @@ function writeEnd(sql: Statements, { reading, failure, ...end }: RunEnd): void {
 
 function writeGood(sql: Statements, device: string, end: RunEnd): void {
   const { reading, commit, runId, endedAtMs } = end;
-  for (const { name, path, changed } of reading?.artefacts ?? []) {
+  for (const { name, path, changed, bytes } of reading?.artefacts ?? []) {
     if (path === null || commit === null) continue;
     const newest = sql.get(
       'SELECT path FROM version WHERE device = ? AND artefact = ? ORDER BY n DESC LIMIT 1',
@@ -109,7 +110,7 @@ function writeGood(sql: Statements, device: string, end: RunEnd): void {
     );
     // A group move gives the same text a new path; history has to know it.
     if (!changed && newest?.path === path) continue;
-    writeVersion(sql, { device, artefact: name, commit, path, runId, atMs: endedAtMs });
+    writeVersion(sql, { device, artefact: name, commit, path, runId, atMs: endedAtMs, bytes });
   }
   if (reading !== null) trustFacts(sql, device, reading.facts.hostname, serialsOf(reading), false);
   markSuccess(sql, device, runId, endedAtMs);
@@ -152,12 +153,20 @@ function serialsOf({ facts, serials }: GoodReading): readonly string[] {
 
 function writeVersion(
   sql: Statements,
-  version: { device: string; artefact: string; commit: string; path: string; runId: string; atMs: number },
+  version: {
+    device: string;
+    artefact: string;
+    commit: string;
+    path: string;
+    runId: string;
+    atMs: number;
+    bytes: number | null;
+  },
 ): void {
-  const { device, artefact, commit, path, runId, atMs } = version;
+  const { device, artefact, commit, path, runId, atMs, bytes } = version;
   sql.run(
-    'INSERT INTO version (device, artefact, commit_id, path, run_id, at_ms) VALUES (?, ?, ?, ?, ?, ?)',
-    ...[device, artefact, commit, path, runId, atMs],
+    'INSERT INTO version (device, artefact, commit_id, path, run_id, at_ms, bytes) VALUES (?, ?, ?, ?, ?, ?, ?)',
+    ...[device, artefact, commit, path, runId, atMs, bytes],
   );
 }
 

@@ -1,6 +1,8 @@
 import type { Facts } from '../core/device.ts';
 import type { Failure, Restorable } from '../core/errors.ts';
 import type { Outcome, Trigger } from '../core/run.ts';
+import type { Logins } from './logins.ts';
+import type { Slots } from './slots.ts';
 
 /** What the ledger knows of a device. */
 export interface KnownDevice {
@@ -23,6 +25,8 @@ export interface Version {
   readonly path: string;
   readonly runId: string;
   readonly atMs: number;
+  /** Of the masked text; null where it was not kept. */
+  readonly bytes: number | null;
 }
 
 /** The newest good reading of a device. */
@@ -83,6 +87,8 @@ export interface GoodReading {
     readonly path: string | null;
     readonly sealed: string | null;
     readonly changed: boolean;
+    /** Of the masked text. */
+    readonly bytes: number;
   }[];
 }
 
@@ -102,7 +108,7 @@ export interface Summary {
   readonly lastSuccessMs: number | null;
   /** Start of the newest run. */
   readonly lastAttemptMs: number | null;
-  /** Runs that ended `failed` or `quarantined` since the last success. */
+  /** Runs that ended `failed` or `quarantined`, and slots that were missed, since the last success. */
   readonly consecutiveFailures: number;
   /** The newest run that ended. */
   readonly lastRun: RunRow | null;
@@ -191,10 +197,26 @@ export interface Ledger extends Disposable {
   /** The sealed copy of exactly this run, or the newest one where `runId` is null; null where there is none. */
   sealed(deviceId: string, artefact: string, runId: string | null): SealedCopy | null;
 
+  /** Times at which devices were due. */
+  readonly slots: Slots;
+  /** What the hold-back of credentials remembers. */
+  readonly logins: Logins;
+  /** Everything that `work` writes, or nothing of it, in one transaction. `work` is synchronous. */
+  together<Answer>(work: () => Answer): Answer;
+
   /** Appends a chain record for what is not the end of a run: `trust`, `init`, `reload`. */
   record(category: string, atMs: number, record: Readonly<Record<string, unknown>>): void;
   /** Hash (hex) of the newest chain record; 64 zeros before the first. */
   chainHead(): string;
+  /** Records in the hash chain. */
+  chainLength(): number;
+  /** When the newest version was written down; null before the first. */
+  lastVersionMs(): number | null;
   /** Every record, oldest first; read while the ledger is open. */
   chain(): Iterable<ChainRecord>;
+
+  /** Digests of every sealed copy that is named here, each once. */
+  sealedDigests(): readonly string[];
+  /** Writes the whole ledger, as of one moment, into a new file that only its owner can read. Not flushed to the disk. */
+  snapshot(file: string): void;
 }

@@ -1,12 +1,16 @@
+import { closeSync, openSync } from 'node:fs';
 import type { SQLInputValue } from 'node:sqlite';
 import type { Restorable } from '../core/errors.ts';
+import { storageError } from '../core/storage-errors.ts';
 import { genesis } from './audit.ts';
 import { appendRecord } from './chain.ts';
 import { openDatabase } from './database.ts';
 import { ends } from './ends.ts';
 import type { LastGood, Ledger, RunFilter, RunRow, Summary } from './ledger.ts';
+import { logins } from './logins.ts';
 import { registration } from './registration.ts';
 import { numberOrNull, runColumns, runFrom, sealedFrom, text, textOrNull, versionFrom } from './rows.ts';
+import { slots } from './slots.ts';
 import { type Statements, statementsOn } from './statements.ts';
 
 /**
@@ -19,6 +23,9 @@ export function openLedger(file: string): Ledger {
   return {
     ...registration(sql),
     ...ends(sql),
+    slots: slots(sql),
+    logins: logins(sql),
+    together: (work) => sql.transaction(work),
     summaries: () => summaries(sql),
     lastGood: (deviceId) => lastGood(sql, deviceId),
     run: (runId) =>
@@ -61,15 +68,29 @@ export function openLedger(file: string): Ledger {
       const newest = sql.get('SELECT hash FROM chain ORDER BY n DESC LIMIT 1');
       return Buffer.from((newest?.hash as Uint8Array | undefined) ?? genesis).toString('hex');
     },
+    chainLength: () => Number(sql.get('SELECT max(n) AS n FROM chain')?.n ?? 0),
+    lastVersionMs: () => numberOrNull(sql.get('SELECT at_ms FROM version ORDER BY n DESC LIMIT 1')?.at_ms),
     *chain() {
       for (const row of sql.each('SELECT n, record, hash FROM chain ORDER BY n')) {
         yield { n: Number(row.n), record: text(row.record), hash: row.hash as Uint8Array };
       }
     },
+    sealedDigests: () => sql.all('SELECT DISTINCT digest FROM sealed').map((row) => text(row.digest)),
+    snapshot: (copy) => snapshot(sql, copy),
     [Symbol.dispose]: () => {
       if (database.isOpen) database.close();
     },
   };
+}
+
+function snapshot(sql: Statements, copy: string): void {
+  try {
+    // SQLite fills an empty file, and would give one that it makes the mode that the umask lets.
+    closeSync(openSync(copy, 'wx', 0o600));
+  } catch (error) {
+    throw storageError(error, copy);
+  }
+  sql.run('VACUUM INTO ?', copy);
 }
 
 function lastGood(sql: Statements, deviceId: string): LastGood | null {

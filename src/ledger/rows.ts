@@ -51,6 +51,7 @@ export function versionFrom(row: Row): Version {
     path: text(row.path),
     runId: text(row.run_id),
     atMs: Number(row.at_ms),
+    bytes: numberOrNull(row.bytes),
   };
 }
 

@@ -32,6 +32,12 @@ export function isBusy(error: unknown): boolean {
   return code === sqlite.busy || code === sqlite.locked;
 }
 
+/** SQLite may not open a file, or may not write to one. */
+export function isRefused(error: unknown): boolean {
+  const code = sqliteCode(error);
+  return code === sqlite.cantOpen || code === sqlite.readOnly;
+}
+
 /** What an error of SQLite on `file` means; any error that is not SQLite's comes back as it is. */
 export function ledgerError(error: unknown, file: string): unknown {
   const options = { cause: error };
@@ -42,14 +48,23 @@ export function ledgerError(error: unknown, file: string): unknown {
     case sqlite.locked:
       return new BackupError('record.busy', { waitedMs: busyTimeoutMs }, options);
     case sqlite.full:
-      return new BackupError('store.disk-full', { path: file, freeBytes: freeBytes(file) }, options);
+      return new BackupError(
+        'store.disk-full',
+        { path: file, freeBytes: space(file)?.freeBytes ?? 0 },
+        options,
+      );
     case sqlite.readOnly:
     case sqlite.cantOpen:
     case sqlite.perm:
     case sqlite.auth:
       return refused(file, options);
-    case sqlite.io:
+    case sqlite.io: {
+      // On a full disk its shared memory cannot grow, which SQLite calls an I/O error.
+      const left = space(file);
+      if (left !== null && left.freeBytes < left.pageBytes)
+        return new BackupError('store.disk-full', { path: file, freeBytes: left.freeBytes }, options);
       return new BackupError('store.io', { path: file, errno: 'EIO' }, options);
+    }
     case sqlite.corrupt:
     case sqlite.notADb:
       return failed(
@@ -75,11 +90,12 @@ function refused(file: string, options: { cause: unknown }): BackupError {
   return new BackupError('store.permission', { path: file }, options);
 }
 
-function freeBytes(file: string): number {
+/** What the file system still has for an ordinary user; null where it does not say. */
+function space(file: string): { readonly freeBytes: number; readonly pageBytes: number } | null {
   try {
     const { bavail, bsize } = statfsSync(dirname(file));
-    return bavail * bsize;
+    return { freeBytes: bavail * bsize, pageBytes: bsize };
   } catch {
-    return 0;
+    return null;
   }
 }

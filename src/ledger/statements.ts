@@ -10,7 +10,10 @@ export interface Statements {
   readonly each: (sql: string) => Iterable<Row>;
   /** Returns how many rows it changed. */
   readonly run: (sql: string, ...values: SQLInputValue[]) => number;
-  /** All of `work` or nothing. The lock is taken at its start, so it is never lost half-way to another writer. */
+  /**
+   * All of `work` or nothing. The lock is taken at its start, so it is never lost half-way to another writer.
+   * Inside another one it is part of that one.
+   */
   readonly transaction: <Answer>(work: () => Answer) => Answer;
   /** All reads of `work` see the same moment; waits for no writer. */
   readonly snapshot: <Answer>(work: () => Answer) => Answer;
@@ -38,6 +41,7 @@ export function statementsOn(database: DatabaseSync, file: string): Statements {
   }
 
   function within<Answer>(begin: string, work: () => Answer): Answer {
+    if (database.isTransaction) return work();
     return guard(() => {
       database.exec(begin);
       try {

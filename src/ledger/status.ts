@@ -1,8 +1,16 @@
 import type { Failure, Restorable } from '../core/errors.ts';
 import type { Summary } from './ledger.ts';
 
-/** In the order of precedence. `missed` and `late` need a schedule that somebody keeps. */
-export type DeviceState = 'disabled' | 'never' | 'quarantined' | 'failing' | 'ok';
+/** In the order of precedence. */
+export type DeviceState = 'disabled' | 'never' | 'quarantined' | 'missed' | 'failing' | 'late' | 'ok';
+
+/** Where one device stands on its schedule, as the scheduler computes it. */
+export interface OnSchedule {
+  readonly missed: boolean;
+  readonly late: boolean;
+  readonly nextRunMs: number | null;
+  readonly dueMs: number | null;
+}
 
 /** Where one device stands. */
 export interface DeviceStatus {
@@ -16,9 +24,10 @@ export interface DeviceStatus {
   /** UTC epoch milliseconds. */
   readonly lastSuccessMs: number | null;
   readonly lastAttemptMs: number | null;
-  /** Null as long as no scheduler runs. */
-  readonly nextRunMs: null;
-  readonly dueMs: null;
+  /** Null for a device that is disabled or comes due no more. */
+  readonly nextRunMs: number | null;
+  readonly dueMs: number | null;
+  /** Runs that failed and slots that were missed since the last success. */
   readonly consecutiveFailures: number;
   /** Of the newest run that ended; null where that was good or was accepted. */
   readonly failure: Failure | null;
@@ -37,22 +46,23 @@ export function statusOf(
     readonly group: string;
     readonly enabled: boolean;
     readonly known: string | null;
+    readonly schedule: OnSchedule;
   }[],
   summaries: ReadonlyMap<string, Summary>,
 ): readonly DeviceStatus[] {
-  return devices.map(({ name, platform, group, enabled, known }) => {
+  return devices.map(({ name, platform, group, enabled, known, schedule }) => {
     const summary = (known === null ? null : summaries.get(known)) ?? nothingYet;
     return {
       device: name,
       platform,
       group,
-      state: enabled ? stateOf(summary) : 'disabled',
+      state: enabled ? stateOf(summary, schedule) : 'disabled',
       restorable: summary.restorable,
       restorableBecause: summary.restorableBecause,
       lastSuccessMs: summary.lastSuccessMs,
       lastAttemptMs: summary.lastAttemptMs,
-      nextRunMs: null,
-      dueMs: null,
+      nextRunMs: schedule.nextRunMs,
+      dueMs: schedule.dueMs,
       consecutiveFailures: summary.consecutiveFailures,
       failure: summary.consecutiveFailures === 0 ? null : (summary.lastRun?.failure ?? null),
       runId: summary.lastRun?.runId ?? null,
@@ -70,8 +80,10 @@ const nothingYet: Summary = {
   restorableBecause: null,
 };
 
-function stateOf(summary: Summary): DeviceState {
+function stateOf(summary: Summary, { missed, late }: OnSchedule): DeviceState {
   if (summary.lastSuccessMs === null) return 'never';
   if (summary.heldRun !== null) return 'quarantined';
-  return summary.consecutiveFailures > 0 ? 'failing' : 'ok';
+  if (missed) return 'missed';
+  if (summary.consecutiveFailures > 0) return 'failing';
+  return late ? 'late' : 'ok';
 }

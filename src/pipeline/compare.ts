@@ -1,3 +1,4 @@
+import { identityGround } from '../core/catalogue.ts';
 import type { Device } from '../core/device.ts';
 import { clip, decodeBytes, harmless } from '../core/display.ts';
 import type { Failure, Restorable } from '../core/errors.ts';
@@ -27,7 +28,8 @@ const mostSections = 20;
 /**
  * Compares a reading that is whole in itself with the last good one (null before the first): is it
  * the same device, does it restore as much, is everything still there? Nothing but `expect` is
- * checked at first contact. Facts that the device did not give are no evidence against it.
+ * checked at first contact. A fact that the device did not give is no evidence against it, but a
+ * device that says nothing of itself cannot be the one that the inventory expects.
  */
 export function compare(
   previous: Previous | null,
@@ -53,28 +55,59 @@ export function compare(
   return same ? 'unchanged' : 'changed';
 }
 
+/** Who a device has to be; a null hostname and no serial numbers: nothing is asked of them. */
+interface Identity {
+  readonly hostname: string | null;
+  readonly serials: readonly string[];
+}
+
 /**
- * A hostname in the inventory counts over the one that was seen last: a person who renames a device
- * can say so there. Serial numbers add up, because partners join by themselves.
+ * What the inventory says counts over what was seen: a person who renames or replaces a device can say
+ * so there. It is looked at first, because no acceptance cures it. What was seen fills the gaps; but
+ * where the inventory names the serial number and no hostname, any hostname will do: the units of a
+ * pair have their own.
  */
 function identity(previous: Previous | null, entry: SpoolEntry, expect: Device['expect']): Failure | null {
   const { hostname, serial } = entry.facts;
-  const name = expect.hostname ?? previous?.identity.hostname ?? null;
-  if (name !== null && hostname !== null && name.toLowerCase() !== hostname.toLowerCase()) {
-    return misidentified(`hostname ${name}`, `hostname ${hostname}`);
+  if (hostname === null && serial === null && (expect.hostname !== null || expect.serials.length > 0)) {
+    return misidentified([nameOf(expect), serialsOf(expect)], identityGround.expect, 'nothing');
   }
-  const serials = new Set([...expect.serials, ...(previous?.identity.serials ?? [])]);
-  if (serials.size > 0 && serial !== null && !serials.has(serial)) {
-    return misidentified(`serial number ${[...serials].join(' or ')}`, `serial number ${serial}`);
+  const vouched = serial !== null && expect.serials.includes(serial);
+  const seen: Identity = {
+    hostname: expect.hostname === null && !vouched ? (previous?.identity.hostname ?? null) : null,
+    serials: expect.serials.length === 0 ? (previous?.identity.serials ?? []) : [],
+  };
+  return (
+    different(expect, identityGround.expect, hostname, serial) ??
+    different(seen, identityGround.seen, hostname, serial)
+  );
+}
+
+function different(
+  wanted: Identity,
+  ground: string,
+  hostname: string | null,
+  serial: string | null,
+): Failure | null {
+  if (hostname !== null && wanted.hostname !== null) {
+    if (wanted.hostname.toLowerCase() !== hostname.toLowerCase())
+      return misidentified([nameOf(wanted)], ground, `hostname ${hostname}`);
+  }
+  if (serial !== null && wanted.serials.length > 0 && !wanted.serials.includes(serial)) {
+    return misidentified([serialsOf(wanted)], ground, `serial number ${serial}`);
   }
   return null;
 }
 
-function misidentified(expected: string, presented: string): Failure {
-  return {
-    code: 'verify.identity',
-    detail: { expected: clip(expected, 200), presented: clip(presented, 200) },
-  };
+const nameOf = ({ hostname }: Identity): string | null => (hostname === null ? null : `hostname ${hostname}`);
+const serialsOf = ({ serials }: Identity): string | null =>
+  serials.length === 0 ? null : `serial number ${serials.join(' or ')}`;
+
+function misidentified(claims: readonly (string | null)[], ground: string, presented: string): Failure {
+  const claim = claims.filter((part) => part !== null).join(', ');
+  // The ground stands behind what may have to be cut.
+  const expected = `${clip(claim, 160)} (${ground})`;
+  return { code: 'verify.identity', detail: { expected, presented: clip(presented, 200) } };
 }
 
 function downgraded(previous: Previous | null, entry: SpoolEntry): Failure | null {

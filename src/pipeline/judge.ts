@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
 import { type Facts, worse } from '../core/device.ts';
-import { BackupError, type Restorable } from '../core/errors.ts';
+import { BackupError, type Restorable, type Stage } from '../core/errors.ts';
 import type { ArtefactCommand, Driver } from '../drivers/driver.ts';
 import type { Collected } from '../transport/collect.ts';
 import { factsOf, serialsOf } from './facts.ts';
@@ -42,14 +42,23 @@ const structural: Worth = {
 /**
  * Turns one session into what may be kept: verify, normalise, redact, in this order, for every
  * artefact of the driver. `mask` null keeps secrets in the text (`secrets.in_git: keep`). Throws
- * BackupError `verify.incomplete` or `redact.leak`; then nothing of the session is kept.
+ * BackupError `verify.incomplete` or `redact.leak`; then nothing of the session is kept. `onStage` is told
+ * when `verify` and when `redact` begins.
  */
-export function judge(driver: Driver, collected: Collected, mask: Mask | null): Reading {
+export function judge(
+  driver: Driver,
+  collected: Collected,
+  mask: Mask | null,
+  onStage: (stage: Stage) => void = () => {},
+): Reading {
+  onStage('verify');
+  const whole = driver.commands.flatMap((command) =>
+    command.keep === 'artefact' ? [{ command, exact: proven(driver, command, collected, mask) }] : [],
+  );
+  onStage('redact');
   const artefacts: Reading['artefacts'][number][] = [];
   let worth: Worth = { is: 'yes', because: null };
-  for (const command of driver.commands) {
-    if (command.keep !== 'artefact') continue;
-    const exact = proven(driver, command, collected, mask);
+  for (const { command, exact } of whole) {
     const normalised = normalise(driver, exact);
     const masked = mask === null ? normalised : withoutSecrets(driver, command.name, normalised, mask);
     artefacts.push({ name: command.name, exact, masked });
@@ -111,9 +120,12 @@ function worseOf(a: Worth, b: Worth): Worth {
 export function rulesDigest(driver: Driver): string {
   const pattern = (expression: RegExp | undefined): string | null => expression?.toString() ?? null;
   const rules = {
-    volatile: driver.volatile.map(({ line, until, act }) => [pattern(line), pattern(until), act]),
-    secrets: driver.secrets.map(({ line, until, kind, rotates, inSection }) => {
-      return [pattern(line), pattern(until), kind, rotates ?? false, pattern(inSection)];
+    volatile: driver.volatile.map(({ line, until, act, inSection }) => {
+      return [pattern(line), pattern(until), act, pattern(inSection)];
+    }),
+    secrets: driver.secrets.map(({ line, until, kind, rotates, inSection, exceptIn }) => {
+      const where = [pattern(inSection), pattern(exceptIn)];
+      return [pattern(line), pattern(until), kind, rotates ?? false, ...where];
     }),
     shapes: shapes.map((shape) => [shape.name, pattern(shape.pattern), shape.kind, shape.rotates]),
   };

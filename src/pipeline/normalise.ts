@@ -1,24 +1,34 @@
 import type { Driver, VolatileRule } from '../drivers/driver.ts';
 import { linesOf, nextMatch, textOf, withFlags } from './lines.ts';
+import { linesOfBlocks, outermost } from './sections.ts';
 
 const volatileToken = '<volatile>';
+
+/** What normalising needs to know of a driver. */
+type VolatileRules = Pick<Driver, 'volatile' | 'outline'>;
 
 /**
  * `text` without what differs between two captures of a device that nobody changed, by the driver's
  * `volatile` rules. Every line ends in a line feed. A span that never closes stays: dropping it would
- * hide the rest of the configuration.
+ * hide the rest of the configuration. So does what the outline does not know as a block.
  */
-export function normalise(driver: Driver, text: string): string {
+export function normalise(driver: VolatileRules, text: string): string {
   // Masks first: what a mask makes of a line decides whether it is dropped, now and the next time alike.
   let lines = linesOf(text);
-  for (const rule of driver.volatile) if (rule.act === 'mask') lines = maskLines(lines, rule);
-  for (const rule of driver.volatile) if (rule.act === 'drop') lines = dropLines(lines, rule);
-  return textOf(lines);
+  for (const rule of driver.volatile) if (rule.act === 'mask') lines = maskLines(driver, lines, rule);
+  for (const rule of driver.volatile) {
+    if (rule.act !== 'drop' || rule.inSection !== undefined) continue;
+    lines = without(lines, markDropped(lines, rule, null));
+  }
+  return textOf(dropByOutline(driver, lines));
 }
 
-function maskLines(lines: readonly string[], rule: VolatileRule): string[] {
+function maskLines(driver: VolatileRules, lines: readonly string[], rule: VolatileRule): string[] {
   const pattern = withFlags(rule.line, 'd');
-  return lines.map((line) => {
+  const inside =
+    rule.inSection === undefined ? null : linesOfBlocks(rule.inSection, lines, driver.outline(textOf(lines)));
+  return lines.map((line, index) => {
+    if (inside !== null && inside[index] !== 1) return line;
     const range = pattern.exec(line)?.indices?.groups?.volatile;
     if (range === undefined) return line;
     const [start, end] = range;
@@ -28,23 +38,46 @@ function maskLines(lines: readonly string[], rule: VolatileRule): string[] {
   });
 }
 
-function dropLines(lines: readonly string[], rule: VolatileRule): string[] {
-  const { until } = rule;
+/** 1 by line for what the rule drops; `inside` (1 by line) limits where it may begin. */
+function markDropped(lines: readonly string[], rule: VolatileRule, inside: Uint8Array | null): Uint8Array {
   const begins = withFlags(rule.line, '');
-  if (until === undefined) return lines.filter((line) => !begins.test(line));
-  const kept: string[] = [];
+  const marks = new Uint8Array(lines.length);
   let ends: Int32Array | null = null;
   for (let index = 0; index < lines.length; index++) {
-    const line = lines[index] ?? '';
-    if (begins.test(line)) {
-      ends ??= nextMatch(lines, until);
-      const last = ends[index + 1] ?? -1;
-      if (last !== -1) {
-        index = last;
-        continue;
-      }
+    if ((inside !== null && inside[index] !== 1) || !begins.test(lines[index] ?? '')) continue;
+    let last = index;
+    if (rule.until !== undefined) {
+      ends ??= nextMatch(lines, rule.until);
+      last = ends[index + 1] ?? -1;
+      if (last === -1) continue;
     }
-    kept.push(line);
+    marks.fill(1, index, last + 1);
+    index = last;
   }
-  return kept;
+  return marks;
+}
+
+/** Rules for a part of the configuration all look at the same outline: it is drawn once, and only for them. */
+function dropByOutline(driver: VolatileRules, lines: string[]): string[] {
+  const rules = driver.volatile.filter((rule) => {
+    if (rule.act === 'mask' || (rule.act === 'drop' && rule.inSection === undefined)) return false;
+    const begins = withFlags(rule.line, '');
+    return lines.some((line) => begins.test(line));
+  });
+  if (rules.length === 0) return lines;
+  const blocks = driver.outline(textOf(lines));
+  const dropped = new Uint8Array(lines.length);
+  for (const rule of rules) {
+    const inside = rule.inSection === undefined ? null : linesOfBlocks(rule.inSection, lines, blocks);
+    const marks =
+      rule.act === 'drop-block'
+        ? linesOfBlocks(rule.line, lines, outermost(blocks))
+        : markDropped(lines, rule, inside);
+    for (const [index, mark] of marks.entries()) if (mark === 1) dropped[index] = 1;
+  }
+  return without(lines, dropped);
+}
+
+function without(lines: readonly string[], dropped: Uint8Array): string[] {
+  return lines.filter((_line, index) => dropped[index] !== 1);
 }

@@ -24,12 +24,15 @@ type RecoveryHands = Pick<
  * Closes, truthfully, what a crash left behind. Must run before any new backup and with the state
  * lock held, so that every row `running` belongs to a process that is gone.
  *
- * - A run whose commit exists (by its `Run-Id` trailer) was a success that was not written down.
- * - A run whose reading lies in the spool goes on where it stopped.
- * - Any other run in progress is `failed{run.interrupted}`.
+ * - A run in progress whose reading lies in the spool goes on where it stopped: where its commit exists
+ *   (by its `Run-Id` trailer), it was a success that was not written down.
+ * - Any other run in progress is `failed{run.interrupted}`. No commit is looked for: the reading stays in
+ *   the spool until the row is closed, so without one there was no commit.
  * - A reading whose run failed at the store, and that nothing newer replaced, is stored by a new run.
+ * - A quarantined reading whose commit exists was accepted: the acceptance is written down, by `recovery`.
+ * - A quarantined reading of a device of which nothing is held any more is removed.
  *
- * Returns the runs that it ended, oldest first.
+ * Returns the runs that it ended, oldest first; an acceptance ends none.
  */
 export async function recover(context: RecoveryContext, hands: RecoveryHands): Promise<readonly RunEnded[]> {
   const ended: RunEnded[] = [];
@@ -45,7 +48,43 @@ export async function recover(context: RecoveryContext, hands: RecoveryHands): P
     const replayed = await replay(entry, context, hands);
     if (replayed !== null) ended.push(replayed);
   }
+  await closeAcceptances(hands);
   return ended;
+}
+
+/** After the runs in progress: one that was interrupted while it was being held is held by then. */
+async function closeAcceptances(hands: RecoveryHands): Promise<void> {
+  const held = Map.groupBy(await hands.spool.held(null), ({ deviceId }) => deviceId);
+  if (held.size === 0) return;
+  const summaries = hands.ledger.summaries();
+  for (const [deviceId, entries] of held) {
+    const summary = summaries.get(deviceId);
+    // Of a device that this ledger never met nothing is known, so nothing of it is thrown away.
+    if (summary === undefined) continue;
+    if (summary.heldRun === null || (await acceptCommitted(entries, hands)))
+      await hands.spool.release(deviceId);
+  }
+}
+
+/** Whether one of these was committed; then the ledger has its acceptance. */
+async function acceptCommitted(entries: readonly SpoolEntry[], hands: RecoveryHands): Promise<boolean> {
+  for (const entry of entries) {
+    const paths = new Map(
+      entry.artefacts.map(({ name }) => [name, hands.artefactPath(entry.group, entry.deviceName, name)]),
+    );
+    const isAtTip = await Promise.all(
+      entry.artefacts.map(
+        async ({ name, masked }) => (await hands.repository.read(null, paths.get(name) ?? '')) === masked,
+      ),
+    );
+    // A search for a trailer reads the whole history; most held readings do not need it.
+    const commit = isAtTip.every(Boolean) ? await hands.repository.findRun(entry.runId) : null;
+    if (commit === null) continue;
+    const { runId } = entry;
+    hands.ledger.acceptRun({ runId, atMs: hands.clock.nowMs(), by: 'recovery', commit, paths });
+    return true;
+  }
+  return false;
 }
 
 async function finish(

@@ -2,7 +2,8 @@ import type { Block, Driver, SecretKind, SecretRule } from '../drivers/driver.ts
 import { hideByValue } from './by-value.ts';
 import { anyOf, linesOf, nest, nextMatch, textOf, withFlags } from './lines.ts';
 import { isMasked, type Mask } from './mask.ts';
-import { pemKeys, pemName, shapes } from './shapes.ts';
+import { linesOfBlocks } from './sections.ts';
+import { isEncryptedPem, pemKeys, pemName, shapes } from './shapes.ts';
 
 /** What redaction needs to know of a driver. */
 export type SecretRules = Pick<Driver, 'secrets' | 'outline'>;
@@ -110,7 +111,9 @@ function hideSpansOf(
   for (let index = 0; index < lines.length; index++) {
     const line = lines[index] ?? '';
     const range = begins.exec(line)?.indices?.groups?.secret;
-    if (range === undefined || isMasked(line.slice(range[0]))) {
+    const rest = line.slice(range?.[0]);
+    // An empty rest is no reason to stop: the value may begin in the next line.
+    if (range === undefined || (rest.trim() !== '' && isMasked(rest))) {
       kept.push(line);
       continue;
     }
@@ -125,7 +128,11 @@ function hideSpansOf(
     const last = closing === -1 ? lines.length - 1 : closing;
     const lastLine = lines[last] ?? '';
     const end = closing === -1 ? lastLine.length : endOfSecret(closes, lastLine);
-    const value = [line.slice(range[0]), ...lines.slice(index + 1, last), lastLine.slice(0, end)].join('\n');
+    const value = [rest, ...lines.slice(index + 1, last), lastLine.slice(0, end)].join('\n');
+    if (isMasked(value)) {
+      kept.push(line);
+      continue;
+    }
     kept.push(
       line.slice(0, range[0]) + hider.hide(value, rule.kind, rule.rotates ?? false) + lastLine.slice(end),
     );
@@ -143,9 +150,8 @@ function hidePemKeys(text: string, hider: Hider): string {
   let copied = 0;
   for (const { start, end } of pemKeys(text)) {
     const value = text.slice(start, end);
-    // An encrypted one is encrypted anew at every display by FortiOS (Oxidized, model fortios).
-    const rotates = value.startsWith('-----BEGIN ENCRYPTED');
-    parts.push(text.slice(copied, start), hider.hide(value, 'private-key', rotates));
+    // An encrypted one is encrypted anew at every display by FortiOS (Oxidized issues 931 and 3176).
+    parts.push(text.slice(copied, start), hider.hide(value, 'private-key', isEncryptedPem(value)));
     copied = end;
   }
   if (parts.length === 0) return text;
@@ -210,12 +216,28 @@ function lineMatchers(
   return [...ofDriver, ...ofShapes];
 }
 
+/** The lines that a rule applies to. */
+function scopeOf(
+  rule: SecretRule,
+  lines: readonly string[],
+  outline: () => readonly Block[],
+): (line: number) => boolean {
+  const inside = sectionOf(rule, lines, outline);
+  const { exceptIn } = rule;
+  if (exceptIn === undefined) return inside;
+  let excepted: Uint8Array | null = null;
+  return (line) => {
+    excepted ??= linesOfBlocks(exceptIn, lines, outline());
+    return excepted[line] !== 1 && inside(line);
+  };
+}
+
 /**
- * The lines that a rule applies to. With `inSection`: from a line that matches it to the end of the
+ * With `inSection`: from a line that matches it to the end of the
  * innermost block that holds that line; to the end of the text where no block does, because then the
  * outline cannot be trusted.
  */
-function scopeOf(
+function sectionOf(
   rule: SecretRule,
   lines: readonly string[],
   outline: () => readonly Block[],

@@ -1,8 +1,8 @@
 import type { Artefacts } from '../artefacts/artefacts.ts';
 import type { Clock } from '../core/clock.ts';
 import type { Device } from '../core/device.ts';
-import { type Failure, failureOf } from '../core/errors.ts';
-import type { RunEnded, SpoolEntry, Trigger } from '../core/run.ts';
+import { type Failure, failureOf, type Stage } from '../core/errors.ts';
+import type { ArtefactText, RunEnded, SpoolEntry, Trigger } from '../core/run.ts';
 import type { Driver } from '../drivers/driver.ts';
 import type { GoodReading, KnownDevice } from '../ledger/ledger.ts';
 import type { Collected } from '../transport/collect.ts';
@@ -31,6 +31,8 @@ export interface BackupHands extends SettleHands {
   readonly fingerprintKey: Buffer;
   /** `keep`: the full text goes to git unmasked. */
   readonly inGit: 'masked' | 'keep';
+  /** Told when a stage after the collection begins; the one before is then over. */
+  readonly onStage?: (stage: Stage) => void;
 }
 
 /**
@@ -57,7 +59,7 @@ export async function runBackup(job: BackupJob, hands: BackupHands): Promise<Run
     settlement = await settle(entry, job.driver, device.expect, false, hands);
   } catch (thrown) {
     failure = failureOf(thrown);
-    stack = failure.code === 'bug.unexpected' && thrown instanceof Error ? (thrown.stack ?? null) : null;
+    stack = stackOf(thrown, failure);
   }
   const ended = (): RunEnded => ({
     runId,
@@ -75,10 +77,12 @@ export async function runBackup(job: BackupJob, hands: BackupHands): Promise<Run
   });
   if (!opened) return ended();
   try {
+    hands.onStage?.('record');
     await closeRun(ended(), entry, hands);
   } catch (thrown) {
     // The row stays `running`; the next start closes it from the commit's trailer or the spool.
     failure = failureOf(thrown);
+    stack = stackOf(thrown, failure);
   }
   return ended();
 }
@@ -109,6 +113,11 @@ export async function closeRun(
   for (const digest of unreferenced) await hands.artefacts?.remove(digest);
 }
 
+/** Of a bug of ours; what was expected to fail needs none. */
+function stackOf(thrown: unknown, { code }: Failure): string | null {
+  return code === 'bug.unexpected' && thrown instanceof Error ? (thrown.stack ?? null) : null;
+}
+
 function failed(failure: Failure | null): { outcome: 'failed'; failure: Failure } {
   return {
     outcome: 'failed',
@@ -129,8 +138,9 @@ async function keep(
   hands: BackupHands,
 ): Promise<SpoolEntry> {
   const mask = hands.inGit === 'masked' ? createMask(hands.fingerprintKey, known.id) : null;
-  const reading: Reading = judge(job.driver, collected, mask);
-  const artefacts: SpoolEntry['artefacts'][number][] = [];
+  const reading: Reading = judge(job.driver, collected, mask, hands.onStage);
+  hands.onStage?.('store');
+  const artefacts: ArtefactText[] = [];
   for (const { name, exact, masked } of reading.artefacts) {
     const sealed = hands.artefacts === null ? null : await hands.artefacts.seal(exact);
     artefacts.push({ name, masked, sealed });
@@ -163,13 +173,14 @@ function readingOf(entry: SpoolEntry, ended: RunEnded): GoodReading {
     serials: entry.serials,
     rules: entry.rules,
     maskKey: entry.maskKey,
-    artefacts: entry.artefacts.map(({ name, sealed }) => {
+    artefacts: entry.artefacts.map(({ name, sealed, masked }) => {
       const placed = ended.artefacts.find((artefact) => artefact.name === name);
       return {
         name,
         path: quarantined ? null : (placed?.path ?? null),
         sealed,
         changed: placed?.changed ?? false,
+        bytes: masked.length,
       };
     }),
   };

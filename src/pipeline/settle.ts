@@ -55,8 +55,7 @@ export async function settle(
   const changed = artefacts.filter((artefact) => artefact.changed).map((artefact) => artefact.name);
   const committed = await hands.repository.commit({
     subject: subjectOf(entry, good, changed),
-    body:
-      entry.restorableBecause === null ? '' : `Restorable ${entry.restorable}: ${entry.restorableBecause}`,
+    body: bodyOf(entry),
     trailers: trailersOf(entry, hands.ledger.chainHead()),
     atMs: entry.readAtMs,
     files: artefacts.map((artefact) => ({ path: artefact.path, text: textOf(entry, artefact.name) })),
@@ -116,12 +115,29 @@ function pathsToRemove(artefacts: readonly EndedArtefact[], good: GoodCopy | nul
 function subjectOf(entry: SpoolEntry, good: GoodCopy | null, changed: readonly string[]) {
   return (counts: { addedLines: number; removedLines: number }): string => {
     const { deviceName } = entry;
-    if (changed.length === 0) return `${deviceName}: moved to ${entry.group}`;
+    if (changed.length === 0) return movedSubject(entry, good);
     const sameRules =
       good === null || (good.lastGood.rules === entry.rules && good.lastGood.maskKey === entry.maskKey);
     if (!sameRules) return `${deviceName}: re-read under new rules`;
     return `${deviceName}: ${changed.join(', ')} changed (+${counts.addedLines} -${counts.removedLines})`;
   };
+}
+
+/** The same text at another place: the device changed its name, or its group. */
+function movedSubject({ deviceName, group }: SpoolEntry, good: GoodCopy | null): string {
+  const [, before] = good?.lastGood.versions[0]?.path.split('/') ?? [];
+  return before === undefined || before === deviceName
+    ? `${deviceName}: moved to ${group}`
+    : `${deviceName}: renamed from ${before}`;
+}
+
+/** What a reader of the history wants to know and no trailer says. */
+function bodyOf({ restorable, restorableBecause, facts }: SpoolEntry): string {
+  const lines = [
+    restorableBecause === null ? '' : `Restorable ${restorable}: ${restorableBecause}`,
+    facts.changedAt === null ? '' : `Last changed at ${facts.changedAt} by the clock of the device`,
+  ];
+  return lines.filter((line) => line !== '').join('\n');
 }
 
 function trailersOf(entry: SpoolEntry, auditHead: string): readonly (readonly [string, string])[] {

@@ -13,7 +13,16 @@ export interface Shape {
   readonly rotates: boolean;
   /** Matched anywhere in one line; holds the group `(?<secret>…)`. */
   readonly pattern: RegExp;
-  readonly example: string;
+  /** Lines that hold it; one behind an escaped line feed where `pattern` asks what stands before. */
+  readonly examples: readonly [string, ...string[]];
+}
+
+/**
+ * A beginning: not behind one of `characters`, unless that is the letter of an escaped `\\r`, `\\n` or
+ * `\\t`. The header of a request stands behind the two characters `\\n` in a quoted value.
+ */
+function begins(characters: string): string {
+  return `(?:(?<![${characters}])(?!(?<=\\\\)[rnt])|(?<=\\\\[rnt]))`;
 }
 
 export const shapes: readonly Shape[] = [
@@ -22,15 +31,21 @@ export const shapes: readonly Shape[] = [
     name: 'fortios-enc',
     kind: 'password',
     rotates: true,
-    pattern: /(?<![A-Za-z0-9])ENC[ \t]{1,4}["']?(?<secret>[A-Za-z0-9+/=]{12,})/,
-    example: '        set psksecret ENC dGhpcyBpcyBub3QgYSByZWFsIHNlY3JldA==',
+    pattern: new RegExp(`${begins('A-Za-z0-9')}ENC[ \\t]{1,4}["']?(?<secret>[A-Za-z0-9+/=]{12,})`),
+    examples: [
+      '        set psksecret ENC dGhpcyBpcyBub3QgYSByZWFsIHNlY3JldA==',
+      '        set script "edit 1\\nENC dGhpcyBpcyBub3QgYSByZWFsIHNlY3JldA=="',
+    ],
   },
   {
     name: 'fortios-hash',
     kind: 'hash',
     rotates: false,
-    pattern: /(?<=[ \t"'])(?<secret>(?:SH2|AK1|PB2)[A-Za-z0-9+/]{20,}={0,2})/,
-    example: '        set password "AK1bm90IGEgcmVhbCBoYXNoIGF0IGFsbCE="',
+    pattern: /(?<=[ \t"']|\\[rnt])(?<secret>(?:SH2|AK1|PB2)[A-Za-z0-9+/]{20,}={0,2})/,
+    examples: [
+      '        set password "AK1bm90IGEgcmVhbCBoYXNoIGF0IGFsbCE="',
+      '        set comments "hash\\nAK1bm90IGEgcmVhbCBoYXNoIGF0IGFsbCE="',
+    ],
   },
   {
     // BIG-IP: encrypted with the unit's master key.
@@ -38,14 +53,19 @@ export const shapes: readonly Shape[] = [
     kind: 'password',
     rotates: false,
     pattern: /(?<secret>\\?\$M\\?\$[A-Za-z0-9+/.]{1,8}\\?\$[A-Za-z0-9+/=]{4,})/,
-    example: '    secret $M$xQ$bm90IGEgcmVhbCBzZWNyZXQ=',
+    examples: ['    secret $M$xQ$bm90IGEgcmVhbCBzZWNyZXQ='],
   },
   {
     name: 'pbkdf2',
     kind: 'hash',
     rotates: false,
-    pattern: /(?<![A-Za-z0-9+/=$.])(?<secret>[A-Za-z0-9+/=$.]{16,})[ \t]{1,4}pbkdf2(?![\w-])/,
-    example: 'enable password bm90YXJlYWxoYXNoYXRhbGw= pbkdf2',
+    pattern: new RegExp(
+      `${begins('A-Za-z0-9+/=$.')}(?<secret>[A-Za-z0-9+/=$.]{16,})[ \\t]{1,4}pbkdf2(?![\\w-])`,
+    ),
+    examples: [
+      'enable password bm90YXJlYWxoYXNoYXRhbGw= pbkdf2',
+      'banner "hash\\nbm90YXJlYWxoYXNoYXRhbGw= pbkdf2"',
+    ],
   },
   {
     name: 'modular-hash',
@@ -53,14 +73,14 @@ export const shapes: readonly Shape[] = [
     rotates: false,
     pattern:
       /(?<secret>\\?\$(?:1|2[abxy]|5|6|7|8|9|y|gy|sha\d{1,3}|pbkdf2[a-z0-9-]{0,12}|scrypt|argon2[a-z]{1,2})\\?\$[A-Za-z0-9+/.=$,\\*-]{20,})/,
-    example: '    encrypted-password $6$rounds=5000$saltsalt$bm90IGEgcmVhbCBoYXNo',
+    examples: ['    encrypted-password $6$rounds=5000$saltsalt$bm90IGEgcmVhbCBoYXNo'],
   },
   {
     name: 'url-password',
     kind: 'password',
     rotates: false,
     pattern: /(?<=[A-Za-z0-9]):\/\/[^\s/:@"']*:(?<secret>[^\s/"']+)@/,
-    example: 'boot config ftp://backup:n0tr3al@192.0.2.7/asa.cfg',
+    examples: ['boot config ftp://backup:n0tr3al@192.0.2.7/asa.cfg'],
   },
   {
     name: 'url-token',
@@ -68,29 +88,43 @@ export const shapes: readonly Shape[] = [
     rotates: false,
     pattern:
       /[?&](?:api[-_]?key|(?:access|auth)[-_]?token|token|passw(?:or)?d|secret)=(?<secret>[^\s&"'#$[]{4,})/i,
-    example: '        set uri "hook.example.net/run?token=n0tr3al"',
+    examples: ['        set uri "hook.example.net/run?token=n0tr3al"'],
   },
   {
     name: 'authorization',
     kind: 'token',
     rotates: false,
-    pattern:
-      /(?<![A-Za-z0-9])(?:Authorization["':= \t]{1,4}(?:Basic|Token|ApiKey)|Bearer)[ \t]{1,4}(?<secret>[A-Za-z0-9._~+/-]{12,}={0,2})/i,
-    example: '        set http-headers "Authorization: Bearer bm90LWEtcmVhbC10b2tlbg"',
+    pattern: new RegExp(
+      `${begins('A-Za-z0-9')}(?:Authorization[\\\\"':= \\t]{1,8}(?:Basic|Token|ApiKey)|Bearer)[ \\t]{1,4}(?<secret>[A-Za-z0-9._~+/-]{12,}={0,2})`,
+      'i',
+    ),
+    examples: [
+      '        set http-headers "Authorization: Bearer bm90LWEtcmVhbC10b2tlbg"',
+      '    send "GET / HTTP/1.1\\r\\nAuthorization: Basic bm90OnJlYWw1\\r\\n"',
+      '        set http-body "{\\"Authorization\\": \\"Basic bm90OnJlYWw1\\"}"',
+    ],
   },
   {
     name: 'json-web-token',
     kind: 'token',
     rotates: false,
-    pattern: /(?<![A-Za-z0-9_-])(?<secret>eyJ[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]{8,}(?:\.[A-Za-z0-9_-]*)?)/,
-    example: '    description eyJub3QiOiJyZWFsIn0.eyJub3QiOiJyZWFsIn0.bm90cmVhbA',
+    pattern: new RegExp(
+      `${begins('A-Za-z0-9_-')}(?<secret>eyJ[A-Za-z0-9_-]{8,}\\.[A-Za-z0-9_-]{8,}(?:\\.[A-Za-z0-9_-]*)?)`,
+    ),
+    examples: [
+      '    description eyJub3QiOiJyZWFsIn0.eyJub3QiOiJyZWFsIn0.bm90cmVhbA',
+      '    send "token\\r\\neyJub3QiOiJyZWFsIn0.eyJub3QiOiJyZWFsIn0.bm90cmVhbA"',
+    ],
   },
   {
     name: 'aws-key-id',
     kind: 'token',
     rotates: false,
-    pattern: /(?<![A-Za-z0-9/+=])(?<secret>(?:AKIA|ASIA)[A-Z0-9]{16})(?![A-Za-z0-9/+=])/,
-    example: '        set access-key "AKIANOTAREALKEYIDATL"',
+    pattern: new RegExp(`${begins('A-Za-z0-9/+=')}(?<secret>(?:AKIA|ASIA)[A-Z0-9]{16})(?![A-Za-z0-9/+=])`),
+    examples: [
+      '        set access-key "AKIANOTAREALKEYIDATL"',
+      '        set comments "key\\tAKIANOTAREALKEYIDATL"',
+    ],
   },
 ];
 
@@ -129,6 +163,14 @@ export function pemKeys(text: string): PemKey[] {
     pemBegin.lastIndex = Math.max(end, from);
   }
   return keys;
+}
+
+/** By its label, by the header of old PEM, or because an OpenSSH key names a cipher that is not `none`. */
+const encryptedPem = /^-{4,5} ?BEGIN ENCRYPTED |Proc-Type: 4,ENCRYPTED|b3BlbnNzaC1rZXktdjEA(?!AAAABG5vbmU)/;
+
+/** Whether a private key block is encrypted with a passphrase: its text may differ while the key does not. */
+export function isEncryptedPem(block: string): boolean {
+  return encryptedPem.test(block);
 }
 
 /** Finds the first match at or after a position; positions must not decrease. */

@@ -55,6 +55,11 @@ const kinds: readonly AlgorithmKind[] = ['kex', 'host-key', 'cipher', 'mac'];
 /** Every name that `ssh.allow` accepts, weak ones included, by kind and best first. */
 export const knownAlgorithms: readonly string[] = kinds.flatMap((kind) => everything(kind));
 
+/** Those among them that only a device of its own, by name or by profile, is offered. */
+export const weakAlgorithms: readonly string[] = knownAlgorithms.filter(
+  (name) => !kinds.some((kind) => modern[kind].includes(name)),
+);
+
 /**
  * What a device is offered. The host key algorithms of `pinnedTypes` (as in the key: `ssh-rsa`, not
  * `rsa-sha2-512`) come first, so that a server with several keys shows one that can be compared.

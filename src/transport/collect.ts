@@ -1,7 +1,7 @@
 import type { Clock } from '../core/clock.ts';
 import { type Device, type SecretRef, worse } from '../core/device.ts';
 import { quotable } from '../core/display.ts';
-import { BackupError, failureOf, type Restorable } from '../core/errors.ts';
+import { BackupError, failureOf, type Restorable, type Stage } from '../core/errors.ts';
 import type { Capture, Command, Dialogue, Driver, Way } from '../drivers/driver.ts';
 import { cannotBeRefusal, looksWhole } from './belief.ts';
 import { type Conversation, firstLines, OtherShell, type Reply, type Surroundings } from './conversation.ts';
@@ -28,6 +28,10 @@ export interface CollectRequest {
   readonly maxBytes: number;
   /** Told of every piece that arrives; the number of bytes received so far. */
   readonly onProgress: (receivedBytes: number) => void;
+  /** Told once the device has accepted the login: nothing after that is a rejected credential. */
+  readonly onLoggedIn?: () => void;
+  /** Told when a stage begins: `connect`, `login`, `collect`. The one before is then over. */
+  readonly onStage?: (stage: Stage) => void;
   readonly transcript: Transcript;
 }
 
@@ -180,9 +184,15 @@ async function inSession<T>(request: CollectRequest, open: Connect, body: Body<T
   if (request.signal.aborted) interrupt();
   else request.signal.addEventListener('abort', interrupt);
   try {
+    request.onStage?.('connect');
     connection = await open({ ...request, readSecret: secrets.read, signal: stop.signal });
     transcript.note('logged in over SSH');
-    return await converse(connection, body, request.driver, {
+    const accepted: Body<T> = (conversation, dialogue) => {
+      request.onLoggedIn?.();
+      request.onStage?.('collect');
+      return body(conversation, dialogue);
+    };
+    return await converse(connection, accepted, request.driver, {
       device,
       refusals: request.driver.refusals,
       secrets,

@@ -68,7 +68,9 @@ export class ExecSession implements Conversation {
     const refused = refusalIn(stderr, refusals, transcript.mask) ?? onStdout;
     if (refused !== null || exitStatus === 0) return refused;
     const words = firstLines(stderr)[0] ?? firstLines(stdout)[0];
-    const reply = words === undefined ? `exit status ${exitStatus}` : quoteReply(words, transcript.mask);
+    // The words alone may be an ordinary answer, and would not say why it was not taken.
+    const status = `exit status ${exitStatus}`;
+    const reply = words === undefined ? status : quoteReply(`${status}: ${words}`, transcript.mask);
     return { means: 'collect.command-refused', reply };
   }
 

@@ -8,6 +8,11 @@ export type Look<T> = { readonly found: T } | { readonly lookAgainAfterQuietMs: 
 
 /** Something that is awaited on a channel. */
 export interface Awaited<T> {
+  /**
+   * Called before `look`, as soon as nothing is on its way at this instant: more of the same piece may still
+   * follow. It may press a key; it finds nothing. Absent: the first look is the first.
+   */
+  readonly glance?: () => void;
   /** Called in a quiet moment with its length so far; throws where it can never be found. */
   readonly look: (quietMs: number) => Look<T>;
   /** The channel ended; no further text will come. Returns what that means, or throws it. */
@@ -19,6 +24,8 @@ export interface Awaited<T> {
   readonly deadline?: { readonly atMs: number; readonly failure: () => BackupError };
 }
 
+/** Longer than between two packets of one burst, and no more: a device that pages stops hundreds of times. */
+const glanceMs = 2;
 /** Text is first looked at after a quiet moment: never in the middle of a burst, and never per byte. */
 const firstLookMs = 50;
 
@@ -80,7 +87,8 @@ export class Listener {
     return new Promise<T>((resolve, reject) => {
       let timer: Timer | null = null;
       let armedForMs = Number.POSITIVE_INFINITY;
-      let quietNeededMs = firstLookMs;
+      let glancing = awaited.glance !== undefined;
+      let quietNeededMs = glancing ? glanceMs : firstLookMs;
 
       const settle = (act: () => void): void => {
         timer?.cancel();
@@ -112,7 +120,11 @@ export class Listener {
         timer = null;
         const nowMs = this.#clock.monotonicMs();
         const quietMs = nowMs - this.#lastMs;
-        if (quietMs >= quietNeededMs) {
+        if (quietMs >= quietNeededMs && glancing) {
+          glancing = false;
+          quietNeededMs = firstLookMs;
+          awaited.glance?.();
+        } else if (quietMs >= quietNeededMs) {
           const look = awaited.look(quietMs);
           if ('found' in look) {
             settle(() => resolve(look.found));
@@ -128,7 +140,8 @@ export class Listener {
       this.#arrived = () =>
         attempt(() => {
           if (this.receivedBytes > awaited.limitBytes) throw awaited.tooLarge();
-          quietNeededMs = firstLookMs;
+          glancing = awaited.glance !== undefined;
+          quietNeededMs = glancing ? glanceMs : firstLookMs;
           arm();
         });
       this.#closed = () =>

@@ -73,7 +73,11 @@ export async function login(terminal: Terminal, surroundings: Surroundings): Pro
         const place = terminal.placeOf(terminal.lastVisibleLine(), expected);
         if (place !== null) failAtDeadEnd(place);
         const afterMs = Math.round(clock.monotonicMs() - connectedAtMs);
-        throw new BackupError('connect.lost-before-login', { afterMs }, { cause: error });
+        throw new BackupError(
+          'connect.lost-before-login',
+          { afterMs, credentialSent: true },
+          { cause: error },
+        );
       },
       limitBytes: loginBytes,
       tooLarge: () => terminal.unrecognised(expected),

@@ -19,6 +19,8 @@ export interface PagerMark {
   readonly end: number;
   /** True: nothing else stood on that line. */
   readonly wholeLine: boolean;
+  /** True: all of it was there, and nothing had begun to take it off the screen. */
+  readonly still: boolean;
   /** The key that was pressed. */
   readonly press: string;
   /** Which of the driver's pagers it was. */
@@ -168,6 +170,7 @@ function isEcho(shown: string, raw: string, command: string, isPrompt: (text: st
 }
 
 const colour = '(?:\\x1b\\[[0-9;]*m)*';
+const blanksAndColours = /^(?: |\x1b\[[0-9;]*m)*$/;
 /**
  * How devices take a pager off the screen: over-blanking between CRs, BS runs, or an ANSI erase. A blank
  * at the end of the marker may come after the key was pressed, or be the echo of the key.
@@ -191,11 +194,15 @@ export function markPager(
   pager: number,
   press: string,
 ): PagerMark {
-  const first = found.row.at[match.index] ?? found.tail.length;
+  const { tail, tailStart, row } = found;
+  const first = row.at[match.index] ?? tail.length;
+  const last = row.at[match.index + match[0].length - 1] ?? tail.length;
   return {
-    start: found.tailStart + startOfColour(found.tail, first),
-    end: found.tailStart + found.tail.length,
-    wholeLine: found.row.text.slice(0, match.index).trim() === '',
+    start: tailStart + startOfColour(tail, first),
+    // The rest of a sequence that has just begun is still on its way, and is no character of the text.
+    end: tailStart + tail.length - (tail.endsWith('\x1b') ? 1 : 0),
+    wholeLine: row.text.slice(0, match.index).trim() === '',
+    still: blanksAndColours.test(tail.slice(last + 1)),
     press,
     pager,
   };
@@ -209,6 +216,11 @@ function erasedUntil(raw: string, offset: number, press: string): number | null 
     if (found !== null) return from + found[0].length;
   }
   return null;
+}
+
+/** Whether the device took the pager of this mark off the screen; `after` is what came since. */
+export function isErased(after: string, mark: PagerMark): boolean {
+  return erasedUntil(after, 0, mark.press) !== null;
 }
 
 /** Where a pager ends that was left on the screen: after the echo of the key and the line end behind it. */

@@ -15,7 +15,7 @@ import {
 import type { Look } from './listener.ts';
 import { login } from './login.ts';
 import { doubtMs, leaveMs, settleMs } from './patience.ts';
-import { echoBytes, exactText, findEcho, type PagerMark } from './screen.ts';
+import { echoBytes, exactText, findEcho, isErased, type PagerMark } from './screen.ts';
 import { type Place, Terminal } from './terminal.ts';
 
 interface Answered {
@@ -124,15 +124,41 @@ export class ShellSession implements Conversation {
       const neededMs = Math.min(certain ? settleMs : doubtMs, idleMs);
       return quietMs < neededMs ? { lookAgainAfterQuietMs: neededMs } : { found: { text, place } };
     };
+    /** Pagers that the device has taken off the screen in this answer. */
+    const erasing = new Set<number>();
+    /**
+     * Answers a pager without waiting for quiet. The same words may stand in a comment, with the rest of it
+     * still on its way; three things make a key harmless there. The device has erased this pager before, so
+     * that words which it does not erase are kept as text (see `exactText`); the key is a blank, which waits
+     * in a device that is printing until it answers the next pager, or is typed at the prompt, where it does
+     * nothing; and words that are half there, or half erased, are left to `look`.
+     */
+    const glance = (): void => {
+      const last = marks.at(-1);
+      if (last === undefined) return;
+      const mark = terminal.waitingPager();
+      if (mark === null || mark.start === last.start || mark.press !== ' ' || !mark.still) return;
+      const { received } = terminal;
+      if (isErased(received.tail(received.length - last.end), last)) erasing.add(last.pager);
+      if (erasing.has(mark.pager)) press(mark);
+    };
+    const press = (mark: PagerMark): void => {
+      marks.push(mark);
+      terminal.press(mark.press);
+    };
+    /** Without the blanks behind a prompt that no pager took. */
+    const lastLine = (): string | null => {
+      const seen = terminal.lastLine();
+      return seen === null || marks.length === 0 ? seen : seen.replace(/ {2,}$/, ' ');
+    };
     const look = (quietMs: number): Look<Answered> => {
       const mark = terminal.waitingPager();
       // The rest of a marker that was answered already may still be arriving.
       if (mark !== null && mark.start !== marks.at(-1)?.start) {
-        marks.push(mark);
-        terminal.press(mark.press);
+        press(mark);
         return { lookAgainAfterQuietMs: idleMs };
       }
-      const seen = terminal.lastLine();
+      const seen = lastLine();
       const place = seen === null ? null : terminal.placeOf(seen, worksIn);
       if (place !== null) return believe(place, quietMs);
       // Out of the mode in which commands run, as when rights were taken away in the session.
@@ -146,6 +172,7 @@ export class ShellSession implements Conversation {
 
     terminal.type(line);
     const answered = await terminal.until<Answered>({
+      glance,
       look,
       ended: ({ error }) => {
         throw connectionLost(line, terminal.received.length, error);

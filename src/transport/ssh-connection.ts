@@ -143,7 +143,10 @@ export function connection(dialled: Dialled, device: Device, clock: Clock, signa
     ident,
     shell() {
       const gone = () =>
-        new BackupError('connect.lost-before-login', { afterMs: clock.monotonicMs() - connectedAtMs });
+        new BackupError('connect.lost-before-login', {
+          afterMs: clock.monotonicMs() - connectedAtMs,
+          credentialSent: true,
+        });
       return open(
         (opened) => client.shell(terminal, opened),
         connectedAtMs + device.timeouts.loginMs - clock.monotonicMs(),

@@ -1,6 +1,5 @@
 import ssh2 from 'ssh2';
 import type { Clock } from '../core/clock.ts';
-import type { SecretRef } from '../core/device.ts';
 import { clip, harmless } from '../core/display.ts';
 import { BackupError } from '../core/errors.ts';
 import { keyType, type Offer, offer } from './algorithms.ts';
@@ -8,6 +7,7 @@ import type { CollectRequest } from './collect.ts';
 import { hostKeyCheck } from './host-key-check.ts';
 import { blobType, type PinnedKey } from './host-keys.ts';
 import { Negotiation } from './negotiation.ts';
+import { parsePrivateKey } from './private-key.ts';
 import { type Connection, connection, type Dialled, goodbye, type Ssh2Error } from './ssh-connection.ts';
 import { Login, type Means } from './ssh-login.ts';
 import { openSocket, type Target } from './tcp.ts';
@@ -15,7 +15,10 @@ import { Wire } from './wire.ts';
 
 /** The most text that a device may show before the login is through (RFC 4252 section 5.4). */
 const bannerLimitBytes = 64 * 1024;
-export type ConnectRequest = Pick<CollectRequest, 'device' | 'readSecret' | 'hostKeys' | 'clock' | 'signal'>;
+export type ConnectRequest = Pick<
+  CollectRequest,
+  'device' | 'readSecret' | 'hostKeys' | 'clock' | 'signal' | 'onStage'
+>;
 
 export type { Connection } from './ssh-connection.ts';
 
@@ -37,6 +40,7 @@ export type { Connection } from './ssh-connection.ts';
  */
 export async function connect(request: ConnectRequest): Promise<Connection> {
   const { device, hostKeys, clock, signal } = request;
+  const onTrusted = () => request.onStage?.('login');
   const means = await readMeans(request);
   const check = hostKeyCheck(device, hostKeys);
   const base = offer(device.ssh, check.pinnedTypes);
@@ -53,7 +57,7 @@ export async function connect(request: ConnectRequest): Promise<Connection> {
     };
     const login = new Login(device, means, check, hostKeys);
     try {
-      const dialled = await dial({ target: device, algorithms, clock, signal, verify, login });
+      const dialled = await dial({ target: device, algorithms, clock, signal, verify, login, onTrusted });
       return connection(dialled, device, clock, signal);
     } catch (error) {
       if (!(error instanceof BackupError)) throw error;
@@ -123,27 +127,6 @@ async function readMeans({ device, readSecret, clock, signal }: ConnectRequest):
   return means;
 }
 
-function parsePrivateKey(text: string, passphrase: string | undefined, ref: SecretRef): ssh2.ParsedKey {
-  const unusable = (problem: string) =>
-    new BackupError('inventory.secret-unavailable', { reference: referenceText(ref), problem });
-  // An array where the file could hold several keys; it never holds more than one.
-  const parsed: ssh2.ParsedKey | Error = [ssh2.utils.parseKey(text, passphrase)].flat()[0] as
-    | ssh2.ParsedKey
-    | Error;
-  if (parsed instanceof Error) {
-    if (/no passphrase/i.test(parsed.message)) {
-      throw unusable('the private key is encrypted and the credential has no `passphrase`');
-    }
-    throw unusable(
-      passphrase === undefined
-        ? 'not a private key that can be used (OpenSSH, PEM with an RSA or EC key, or PuTTY format)'
-        : 'the private key cannot be read with this `passphrase`',
-    );
-  }
-  if (!parsed.isPrivateKey()) throw unusable('this is a public key; the private key is needed');
-  return parsed;
-}
-
 /** The agent at $SSH_AUTH_SOCK, once it has shown that it holds a key. */
 async function openAgent(clock: Clock, withinMs: number): Promise<ssh2.BaseAgent> {
   const unusable = (problem: string) =>
@@ -163,14 +146,6 @@ async function openAgent(clock: Clock, withinMs: number): Promise<ssh2.BaseAgent
   return agent;
 }
 
-function referenceText(ref: SecretRef): string {
-  if ('env' in ref) return `environment variable ${ref.env}`;
-  if ('file' in ref) return ref.file;
-  if ('credential' in ref) return `systemd credential ${ref.credential}`;
-  if ('command' in ref) return `command ${ref.command[0] ?? ''}`;
-  return 'the inventory itself';
-}
-
 /* ── One connection ───────────────────────────────────────────────────────────────────────── */
 
 interface Dial {
@@ -182,10 +157,13 @@ interface Dial {
   readonly verify: (blob: Buffer) => BackupError | null;
   /** Null: stop once the server has proven its host key. */
   readonly login: Login<ssh2.ParsedKey, ssh2.BaseAgent> | null;
+  /** Called once the host key is trusted and the login begins. */
+  readonly onTrusted?: () => void;
 }
 
 /** The one place where the errors of ssh2 and of the socket under it become ours. */
-async function dial({ target, algorithms, clock, signal, verify, login }: Dial): Promise<Dialled> {
+async function dial(request: Dial): Promise<Dialled> {
+  const { target, algorithms, clock, signal, verify, login, onTrusted } = request;
   const { host, port } = target;
   const { loginMs } = target.timeouts;
   const socket = await openSocket(target, clock, signal);
@@ -227,8 +205,11 @@ async function dial({ target, algorithms, clock, signal, verify, login }: Dial):
         hostKeyAlgorithms: negotiation.hostKeys,
       });
     };
-    const lost = () =>
-      new BackupError('connect.lost-before-login', { afterMs: clock.monotonicMs() - connectedAtMs });
+    const lost = () => {
+      const sent = login?.authentication.anythingTried === true ? ({ credentialSent: true } as const) : {};
+      const afterMs = clock.monotonicMs() - connectedAtMs;
+      return new BackupError('connect.lost-before-login', { afterMs, ...sent });
+    };
     const interrupted = () => fail(new BackupError('run.interrupted', { by: 'signal' }));
     const deadline = clock.after(loginMs, () =>
       fail(ident === null ? new BackupError('connect.timeout', { host, port, afterMs: loginMs }) : lost()),
@@ -280,6 +261,7 @@ async function dial({ target, algorithms, clock, signal, verify, login }: Dial):
       next: ssh2.NextAuthHandler,
     ): Promise<void> => {
       if (login === null || settled) return;
+      if (offered === null) onTrusted?.();
       try {
         if (hostKey !== null) await login.pinFirst(hostKey);
       } catch (error) {

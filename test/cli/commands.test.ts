@@ -4,9 +4,11 @@ import { join } from 'node:path';
 import { afterEach, describe, expect, test } from 'vitest';
 import type { RunsFilter } from '../../src/cli/services.ts';
 import { BackupError, InvalidConfiguration, OperationError } from '../../src/core/errors.ts';
+import { loadDrivers } from '../../src/drivers/registry.ts';
 import {
   call,
   changed,
+  device,
   ended,
   held,
   hostKey,
@@ -56,6 +58,19 @@ describe('help', () => {
       expect(called.options, `${example}\n${called.stderr}`).toHaveLength(1);
       expect(called.stderr).not.toContain('unexpected');
     }
+  });
+
+  test('every artefact in an example is one that a driver makes', async () => {
+    const names = [...(await loadDrivers()).values()].flatMap(({ commands: asked }) =>
+      asked.flatMap(({ name, keep }) => (keep === 'artefact' ? [name] : [])),
+    );
+    const shown: string[] = [];
+    for (const command of commands) {
+      const { stdout } = await call([command, '--help']);
+      for (const [, name = ''] of stdout.matchAll(/^ {2}\$ .*--artefact (\S+)/gm)) shown.push(name);
+    }
+    expect(shown.length).toBeGreaterThan(0);
+    expect(shown.filter((name) => !names.includes(name))).toEqual([]);
   });
 
   test('every command takes --config and --json', async () => {
@@ -301,6 +316,31 @@ describe('backup', () => {
     expect(lines.at(-1)).toBe('4 devices in 0 ms: 1 changed, 1 unchanged, 1 quarantined, 1 failed');
   });
 
+  test.each([
+    [['backup'], 80],
+    [['backup'], undefined],
+    [['backup', '--json'], undefined],
+  ])(
+    'what deserves a look in the configuration is said once on standard error (%j, terminal: %s)',
+    async (argv, tty) => {
+      const fleet = async () => ({
+        devices: [device('fw1'), device('fw2')],
+        groups: ['default'],
+        gone: [],
+        warnings: [
+          { file: 'devices.yaml', line: 3, path: 'credentials.a', message: 'bad\x1b[2J', nearest: null },
+        ],
+      });
+      const { stdout, stderr } = await call(argv, {
+        services: { fleet },
+        ...(tty === undefined ? {} : { tty }),
+      });
+      expect(stderr.split('warning: ')).toHaveLength(2);
+      expect(stderr).toMatch(/^warning: devices.yaml:3: credentials.a: bad\\x1b\[2J$/m);
+      expect(stdout).not.toContain('warning');
+    },
+  );
+
   test('a copy that does not restore says so', async () => {
     const partial = {
       ...ended('fw1', changed),
@@ -517,16 +557,62 @@ describe('log, show and diff', () => {
     expect((await call(['show', 'fw1', ...revision])).stdout).toContain(text);
   });
 
-  test('a run that changed nothing names the version that it confirmed', async () => {
-    const run = () =>
-      Promise.resolve(runRow('quiet-run', { state: 'unchanged', commit: version('aaaa1111', 0).commit }));
-    expect((await call(['show', 'fw1', 'quiet-run'], { services: { run } })).stdout).toContain(' mtu 1500\n');
-  });
+  describe('a run that changed nothing', () => {
+    const runs = ({ devices }: RunsFilter) => {
+      expect(devices).toEqual(['fw1']);
+      const row = (runId: string, more: Parameters<typeof runRow>[1]) => ({
+        ...runRow(runId, more),
+        cause: null,
+      });
+      const { commit } = version('aaaa1111', 0);
+      return Promise.resolve([
+        row('20260301T0300-77', { state: 'failed', commit: null, failure: rejected }),
+        row('20260301T0200-55', { state: 'unchanged', commit }),
+        row('20260301T0200-56', { state: 'unchanged', commit }),
+        row('20260301T0200', { state: 'unchanged', commit }),
+      ]);
+    };
+    const showing = (revision: string) => call(['show', 'fw1', revision], { services: { runs } });
 
-  test('a run of another device is not taken', async () => {
-    const run = () =>
-      Promise.resolve(runRow('other', { device: 'fw2', commit: version('aaaa1111', 0).commit }));
-    expect((await call(['show', 'fw1', 'other'], { services: { run } })).exitCode).toBe(2);
+    test('names the version that it confirmed, by its id or the beginning of it', async () => {
+      expect((await showing('20260301T0200-55')).stdout).toContain(' mtu 1500\n');
+      expect((await showing('20260301t0200-5')).exitCode).toBe(2);
+      expect((await showing('20260301T0200-56')).stdout).toContain(' mtu 1500\n');
+    });
+
+    test('is told from one whose id begins with its own', async () => {
+      expect((await showing('20260301T0200')).stdout).toContain(' mtu 1500\n');
+    });
+
+    test('and failed says that it left no copy', async () => {
+      const { exitCode, stderr } = await showing('20260301T03');
+      expect(exitCode).toBe(2);
+      expect(stderr).toContain('run 20260301T0300-77 left no copy of fw1: it is failed');
+    });
+
+    test('is refused where the beginning fits two', async () => {
+      const { exitCode, stderr } = await showing('20260301T0200-');
+      expect(exitCode).toBe(2);
+      expect(stderr).toContain('more than one');
+    });
+
+    test.each([
+      [true, ['20260301T0200-55'], 'read by run 20260301T0200-55'],
+      [false, ['20260301T0200-55', 'run-aaaa1111'], 'read by run run-aaaa1111'],
+    ])('is restored from its own copy where there is one (%s)', async (has, asks, said) => {
+      const asked: unknown[] = [];
+      const restore = (_device: string, _artefact: string, runId: string | null) => {
+        asked.push(runId);
+        if (!has && runId === '20260301T0200-55') return Promise.resolve(null);
+        return Promise.resolve({ bytes: Buffer.from('x'), runId: runId ?? '' });
+      };
+      const { stdout, stderr } = await call(['restore', 'fw1', '20260301T0200-55', '--identity', 'id.txt'], {
+        services: { runs, restore },
+      });
+      expect({ asked, stdout }).toEqual({ asked: asks, stdout: 'x' });
+      expect(stderr).toContain(said);
+      expect(stderr.includes('no copy of its own')).toBe(!has);
+    });
   });
 
   test('an instant before the first version says when the first was', async () => {

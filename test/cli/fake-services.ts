@@ -18,7 +18,7 @@ import type { RunRow, Version } from '../../src/ledger/ledger.ts';
 /** 2026-03-01T02:00:00Z */
 export const nowMs = Date.UTC(2026, 2, 1, 2);
 
-function device(name: string, more: Partial<Device> = {}): Device {
+export function device(name: string, more: Partial<Device> = {}): Device {
   return {
     name,
     platform: 'cisco_asa',
@@ -56,6 +56,7 @@ export function version(commit: string, atMs: number, more: Partial<Version> = {
     path: 'default/fw1/running-config.cfg',
     runId: `run-${commit}`,
     atMs,
+    bytes: 5,
     ...more,
   };
 }
@@ -191,6 +192,19 @@ function compare(before: string, after: string): ReturnType<Services['compare']>
   });
 }
 
+const moved = {
+  host: 'collector1',
+  exportedAtMs: nowMs,
+  chainLength: 12,
+  chainHead: 'c4a1'.padEnd(64, '0'),
+  main: 'c0ffee'.padEnd(40, '0'),
+  sealedCopies: 2,
+  sealedBytes: 4_096,
+  lostCopies: [],
+  waiting: 0,
+  held: 0,
+};
+
 /** Services made of plain data: one device `fw1` with two versions, unless a test says otherwise. */
 function fakeServices(more: Partial<Services> = {}): Services {
   const versions = [version('bbbb2222', nowMs - 1_000), version('aaaa1111', nowMs - 86_400_000)];
@@ -206,6 +220,11 @@ function fakeServices(more: Partial<Services> = {}): Services {
     ],
   };
   return {
+    daemon: ({ stop }) =>
+      new Promise((resolve) => {
+        if (stop.aborted) resolve();
+        else stop.addEventListener('abort', () => resolve());
+      }),
     init: (dir) =>
       Promise.resolve({
         configFile: `${dir}/roundsman.yaml`,
@@ -219,6 +238,7 @@ function fakeServices(more: Partial<Services> = {}): Services {
         devices: [device('fw1', { group: 'hq' }), device('fw2'), device('old-box', { enabled: false })],
         groups: ['default', 'hq'],
         gone: ['fw0'],
+        warnings: [],
       }),
     check: () =>
       Promise.resolve({
@@ -235,6 +255,22 @@ function fakeServices(more: Partial<Services> = {}): Services {
         },
       }),
     reach: () => Promise.resolve([]),
+    exportState: (dir) =>
+      Promise.resolve({
+        ...moved,
+        dir,
+        fingerprintKeyFile: `${dir}/fingerprint.key`,
+        missed: 0,
+        filesToCopy: ['/etc/roundsman/roundsman.yaml', '/etc/roundsman/devices.yaml'],
+        secretsToCopy: ['environment variable RM_PASSWORD'],
+      }),
+    importState: () =>
+      Promise.resolve({
+        ...moved,
+        stateDir: '/var/lib/roundsman',
+        importedAtMs: nowMs + 3_600_000,
+        fingerprintKey: { state: 'written', place: '/etc/roundsman/fingerprint.key' },
+      }),
     backup(devices, { onEvent }) {
       const all = devices.map((name) => ended(name, changed));
       for (const one of all) onEvent({ type: 'ended', ended: one });
@@ -250,9 +286,11 @@ function fakeServices(more: Partial<Services> = {}): Services {
     compare: (_device, before, after) => compare(before, after),
     transcript: () => Promise.resolve(null),
     accept: () => Promise.resolve('acce97'.padEnd(40, '0')),
+    release: () => Promise.resolve(),
     offeredKeys: () => Promise.resolve([]),
     keysFromFile: () => Promise.resolve([]),
     trust: () => Promise.resolve(),
+    sealed: () => Promise.resolve(null),
     restore: () => Promise.resolve({ bytes: Buffer.from('hostname fw1\n'), runId: 'run-bbbb2222' }),
     [Symbol.asyncDispose]: () => Promise.resolve(),
     ...more,
@@ -304,6 +342,8 @@ export async function call(argv: readonly string[], around: Surroundings = {}): 
     env: { PAGER: 'cat', ...around.env },
     clock: around.clock ?? stillClock,
     signal: around.signal ?? new AbortController().signal,
+    onSecondSignal: () => {},
+    onHangup: () => {},
     version: '1.2.3',
   });
   return {

@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { expect, describe as group, test } from 'vitest';
-import { catalogue, describe } from '../../src/core/catalogue.ts';
+import { catalogue, describe, identityGround } from '../../src/core/catalogue.ts';
 import { harmless } from '../../src/core/display.ts';
 import type { Details, ErrorCode, Failure } from '../../src/core/errors.ts';
 
@@ -117,6 +117,18 @@ group('every code', () => {
     expect(describe(failure).message).toContain('"\\x1b]0;pwned\\x07 \\x9b2J\\x0d\\x0a\\x00"');
   });
 
+  test('another device than the inventory expects is cured there, not by accepting it', () => {
+    const todo = (ground: string): string =>
+      describe({
+        code: 'verify.identity',
+        detail: { expected: `hostname fw1 (${ground})`, presented: 'hostname fw9' },
+      }).todo;
+    expect(todo(identityGround.expect)).toMatch(/correct `expect`/);
+    expect(todo(identityGround.expect)).not.toMatch(/run `roundsman accept/);
+    expect(todo(identityGround.seen)).toMatch(/run `roundsman accept/);
+    expect(todo(identityGround.seen)).not.toContain('`expect`');
+  });
+
   test('UTF-8 bytes of a device are read as UTF-8', () => {
     const question = Buffer.from('Schlüssel?').toString('latin1');
     expect(describe({ code: 'login.question-unknown', detail: { question } }).message).toContain(
@@ -158,6 +170,28 @@ group('what to do', () => {
     expect(said('login.rejected').message).toContain('exactly one attempt was made');
     expect(said('login.rejected').todo).toContain('locked out');
     expect(catalogue['login.rejected'].retry).toBe('after-change');
+  });
+
+  test('of a secret names the setting that points to it', () => {
+    const of = (more: Partial<Details['inventory.secret-unavailable']>) =>
+      describe({
+        code: 'inventory.secret-unavailable',
+        detail: { reference: 'file /etc/key', problem: 'does not exist', ...more },
+      }).todo;
+    expect(of({})).toContain('correct the reference under `credentials`');
+    const named = of({ setting: 'secrets.fingerprint_key' });
+    expect(named).toContain('correct `secrets.fingerprint_key`');
+    expect(named).not.toContain('credentials');
+  });
+
+  test('of a private key that cannot be used says how to make it one that can', () => {
+    const of = (key: 'encrypted' | 'wrong-passphrase' | 'other-format' | 'public') =>
+      describe({ code: 'inventory.secret-unavailable', detail: { reference: 'key', problem: 'x', key } })
+        .todo;
+    expect(of('encrypted')).toContain('add `passphrase`');
+    expect(of('wrong-passphrase')).toContain('correct `passphrase`');
+    expect(of('other-format')).toContain('convert the key: `ssh-keygen -p -f FILE -m PEM`');
+    expect(of('public')).toContain('private key');
   });
 
   test('of a wrong platform names the nearest one', () => {

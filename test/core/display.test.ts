@@ -108,6 +108,11 @@ describe('the nearest word', () => {
     ['FW1', ['fw1'], 'fw1'],
     ['zebra', ['fw1', 'lb1'], null],
     ['', [], null],
+    ['cisco', ['cisco_asa', 'f5_bigip'], 'cisco_asa'],
+    ['Fortinet', ['cisco_asa', 'fortinet_fortigate'], 'fortinet_fortigate'],
+    ['cisco', ['cisco_asa', 'cisco_ftd'], null],
+    ['fw', ['fw-berlin', 'lb-berlin'], null],
+    ['name', ['named_key_of_another_kind', 'fame'], 'fame'],
   ])('to %j among %j is %j', (word, candidates, found) => {
     expect(nearest(word, candidates)).toBe(found);
   });

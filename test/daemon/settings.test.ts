@@ -8,7 +8,8 @@ import { compared, expectedProblems, problemsOf, sorted } from '../inventory/exp
 import { temporaryFile } from '../inventory/support.ts';
 
 const load = (text: string) => loadSettings(temporaryFile(text, 'roundsman.yaml'));
-const recipient = `age1${'q'.repeat(58)}`;
+const recipient = 'age1xgcw7ljez9kna8xaa08dc9zp040rh65x6f6shl69wgwcpl64h98q6n4etk';
+const second = 'age1tms5c5km5gdf6g3gxzdmqt5ya9veaqlq7kve39t4awhg44hu5gasy90ms9';
 
 /** Loads a text with demands (`#! path | part | nearest`) and compares. */
 function expectMistakes(text: string): void {
@@ -122,7 +123,7 @@ catch_up_spread: 1m
 http: { listen: "[::1]:9999" }
 log: { level: debug, format: plain }
 secrets:
-  recipients: [${recipient}, ${recipient.replace('q', 'p')}]
+  recipients: [${recipient}, ${second}]
   fingerprint_key: { credential: fingerprint }
   in_git: masked
 retention: { sealed: 30d, runs: 90d, transcripts: 12h }
@@ -171,6 +172,7 @@ secrets:
   recipients:
     - ssh-ed25519 AAAA #! secrets.recipients[0] | expected an age recipient
     - AGE-SECRET-KEY-1CANARY #! secrets.recipients[1] | private age identity
+    - ${second.replace('t', 'q')} #! secrets.recipients[2] | mistyped
   fingerprint_key: 0123456789abcdef #! secrets.fingerprint_key | expected a reference
   in_git: kep #! secrets.in_git | masked or keep | keep
 retention: { sealed: 400, transcript: 1d } #! retention.sealed | has no unit #! retention.transcript | unknown key | transcripts

@@ -157,6 +157,20 @@ describe('a copy of an ASA', () => {
     expect(judged(driver, complete.replace(/Cryptochecksum.*\n/, '')).whole).toBe(true);
   });
 
+  it('is not whole where a message of the failover pair tore a line apart', () => {
+    for (const message of [
+      'End Configuration Replication to mate',
+      'Beginning configuration replication: Sending to mate.',
+    ]) {
+      const torn = complete.replace('pre-shared-key ', `pre-shared-key HALF\n\t${message}\n`);
+      expect(torn).not.toBe(complete);
+      expect(judged(driver, torn)).toMatchObject({
+        whole: false,
+        because: expect.stringContaining('failover'),
+      });
+    }
+  });
+
   it('is not whole when its beginning is missing', () => {
     expect(judged(driver, complete.slice(complete.indexOf('hostname'))).whole).toBe(false);
   });

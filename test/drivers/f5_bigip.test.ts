@@ -285,6 +285,56 @@ describe('a copy of a BIG-IP', () => {
     expect(masked(driver, other)).toBe(masked(driver, whole));
   });
 
+  it.each([
+    '    version 15.1.8.2',
+    '    build 0.0.6',
+    '    edition Final',
+    '    time-zone US/Central',
+    '    active-modules { "a" }',
+    '    optional-modules { "a" }',
+    '    failover-state active',
+  ])('%j is volatile in "cm device" and nowhere else', (line) => {
+    const within = (head: string) => `${head} {\n${line}\n    x y\n}\n`;
+    expect(masked(driver, within('cm device /Common/b1'))).toBe('cm device /Common/b1 {\n    x y\n}\n');
+    for (const head of ['ltm x /Common/y', 'cm device-group /Common/g', 'sys ntp'])
+      expect(masked(driver, within(head))).toBe(within(head));
+  });
+
+  it('clocks of the system go whole, and only these', () => {
+    const db = (name: string) => `sys db ${name} {\n    value "1602008840"\n}\n`;
+    for (const name of ['configsync.localconfigtime', 'ltm.configtime', 'gtm.configtime'])
+      expect(masked(driver, `${db(name)}${db('other')}`)).toBe(db('other'));
+    for (const name of ['ltm.configtimeout', 'xltm.configtime'])
+      expect(masked(driver, db(name))).toBe(db(name));
+    const quoted = `ltm rule /Common/r {\n${db('ltm.configtime')}}\n`;
+    expect(masked(driver, quoted)).toBe(quoted);
+  });
+
+  it('what AS3 leaves behind while it works goes whole, whatever its text looks like', () => {
+    const others = 'cli script /Common/cleanup {\nproc x {} {\n}\n}\nltm data-group internal /Common/a { }\n';
+    const script = `cli script /Common/__appsvcs_update {
+proc script::run {} {
+    if {[catch {
+        tmsh::modify ltm data-group internal __appsvcs_update records none
+    } err]} {
+        tmsh::modify records add \\{ error \\{ data \\"$err\\" \\} \\}
+}
+}
+    total-signing-status not-all-signed
+}
+`;
+    const group = 'ltm data-group internal /Common/__appsvcs_update {\n    type string\n}\n';
+    expect(masked(driver, `${script}${others}${group}`)).toBe(others);
+    expect(judged(driver, `${script}${others}${group}`)).toEqual({ whole: true });
+  });
+
+  it('a credential in the request of a monitor is masked', () => {
+    const send = (secret: string) =>
+      `ltm monitor http /Common/m {\n    send "GET / HTTP/1.1\\r\\nAuthorization: Basic ${secret}\\r\\n\\r\\n"\n}\n`;
+    const text = masked(driver, send('dXNlcjpwYXNz'));
+    expect(text).toMatch(/\\nAuthorization: Basic <secret:[0-9a-f]{6}>\\r\\n/);
+  });
+
   it('stays balanced when it is masked', () => {
     expect(judged(driver, masked(driver, whole))).toEqual({ whole: true });
   });

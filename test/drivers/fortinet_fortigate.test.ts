@@ -260,7 +260,22 @@ describe('secrets of a FortiGate', () => {
     ['log fortianalyzer setting', 'set server-key n0tr3al'],
     ['system password-policy', 'set history0 n0tr3al'],
     ['system automation-action', 'set headers "Authorization: Bearer n0tr3al"'],
-    ['system automation-action', 'set uri "hooks.example.net/services/n0tr3al"'],
+    ['system automation-action', 'set headers "Accept: n0t/r3al" "X-Api-Key : n0tr3al"'],
+    ['system automation-action', 'set headers n0tr3al'],
+    ['system automation-action', 'set headers "X-Api-Key: \\"n0tr3al\\" n0tr3al"'],
+    ['system automation-action', 'set http-body "{\\"user\\":\\"x\\",\\"password\\":\\"n0tr3al\\"}"'],
+    ['system automation-action', 'set http-body "{\n\\"password\\":\\"n0tr3al\\"\n}"'],
+    ['system automation-action', 'set uri "reader:n0tr3al@hooks.example.net/x"'],
+    ['system automation-action', 'set uri "https://reader:n0tr3al@hooks.example.net/x"'],
+    ['system automation-action', 'set uri "hooks.example.net/run?code=n0tr3al"'],
+    ['system automation-action', 'set uri "hooks.example.net/services/T0/n0tr3al0123456789abcdef/x?a=b"'],
+    ['firewall ssh local-key', 'set privatekey "n0tr3al"'],
+    ['firewall ssh local-key', 'set privatekey "n0tr3al\nn0tr3al\n"'],
+    ['firewall ssh local-key', 'set private-key "n0tr3al"'],
+    ['firewall ssh local-key', 'set private-key n0tr3al'],
+    ['firewall ssh local-key', 'set private-key "\nn0tr3al\n\n"'],
+    ['vpn certificate local', 'set csr "n0tr3al"'],
+    ['vpn certificate local', 'set csr "n0tr3al\nsay \\"n0tr3al"'],
     ['system external-resource', 'set resource "https://reader:n0tr3al@feeds.example.net/x"'],
     ['system external-resource', 'set resource "https://feeds.example.net/x?token=n0tr3al"'],
     ['system snmp community', 'set name n0tr3al'],
@@ -269,8 +284,64 @@ describe('secrets of a FortiGate', () => {
     expect(inside(section, line)).toContain('<secret:');
   });
 
+  it('the name of a header stays and its value does not', () => {
+    const action = `config system automation-action
+    edit "chat"
+        set uri "hooks.example.net/services/T0001?team=noc"
+        config http-headers
+            edit 1
+                set key "X-Api-Key"
+                set value "n0tr3al"
+            next
+        end
+        config form-data
+            edit 1
+                set key "token"
+                set value "n0tr3al"
+            next
+        end
+        set headers "Accept: n0tr3al/x" "X-Token: n0tr3al"
+    next
+end
+config user tacacs+
+    edit "t"
+        set key "n0tr3al"
+    next
+end
+`;
+    const text = masked(driver, action);
+    expect(text).not.toMatch(/n0t|3al/);
+    expect(text).toContain('set uri "hooks.example.net/services/T0001?team=noc"\n');
+    expect(text).toContain('set key "X-Api-Key"\n');
+    expect(text).toContain('set key "token"\n');
+    expect(text).toMatch(/set headers "Accept: <secret:\w+>" "X-Token: <secret:\w+>"\n/);
+    expect(judged(driver, `${header}${text}`)).toEqual({ whole: true });
+  });
+
+  it('a private key shows that it was changed, unless it is encrypted anew at every display', () => {
+    const shown = (label: string, body: string) =>
+      inside(
+        'vpn certificate local',
+        `set private-key "-----BEGIN ${label}-----\n${body}\n-----END ${label}-----\n"`,
+      );
+    for (const label of ['RSA PRIVATE KEY', 'EC PRIVATE KEY', 'PRIVATE KEY']) {
+      expect(shown(label, 'bm90cmVhbA==')).not.toBe(shown(label, 'YW5vdGhlcg=='));
+      expect(shown(label, 'bm90cmVhbA==')).not.toMatch(/bm90|rotating/);
+    }
+    for (const [label, body] of [
+      ['ENCRYPTED PRIVATE KEY', ''],
+      ['RSA PRIVATE KEY', 'Proc-Type: 4,ENCRYPTED\n\n'],
+      ['OPENSSH PRIVATE KEY', 'b3BlbnNzaC1rZXktdjEAAAAACmFlczI1Ni1jdHI'],
+    ] as const) {
+      expect(shown(label, `${body}bm90cmVhbA==`)).toBe(shown(label, `${body}YW5vdGhlcg==`));
+    }
+  });
+
   it.each([
     ['firewall address', 'set name "n0tr3al"'],
+    ['firewall address', 'set value "n0tr3al"'],
+    ['web-proxy forward-server', 'set uri "x.example.net/services/n0tr3al0123456789abcdef"'],
+    ['system automation-action', 'set uri "https://automation-01.example.net/api/notifications"'],
     ['system password-policy', 'set status enable'],
     ['user local', 'set passwd-policy "strict"'],
     ['user local', 'set passwd-time 2026-01-07 14:30:09'],

@@ -2,6 +2,7 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import type { Driver } from '../../src/drivers/driver.ts';
 import { loadDrivers } from '../../src/drivers/registry.ts';
+import { normalise } from '../../src/pipeline/normalise.ts';
 
 const drivers = [...(await loadDrivers()).values()];
 
@@ -9,6 +10,8 @@ interface Rule {
   readonly label: string;
   readonly line: RegExp;
   readonly until?: RegExp;
+  /** Whether the rule speaks of the whole block that begins in the line. */
+  readonly block: boolean;
   readonly example: string;
 }
 
@@ -19,6 +22,7 @@ function rulesOf(driver: Driver): Rule[] {
       label: `${driver.id} ${kind}[${index}]`,
       line: rule.line,
       ...('until' in rule && rule.until !== undefined ? { until: rule.until } : {}),
+      block: 'act' in rule && rule.act === 'drop-block',
       example: rule.example,
     })),
   );
@@ -27,10 +31,11 @@ function rulesOf(driver: Driver): Rule[] {
 const rules = drivers.flatMap(rulesOf);
 
 describe('every rule', () => {
-  it.each(rules)('$label applies to its own example', ({ line, until, example }) => {
+  it.each(rules)('$label applies to its own example', ({ line, until, block, example }) => {
     const [first = '', ...rest] = example.split('\n');
     expect(first).toMatch(line);
-    if (until === undefined) expect(rest).toEqual([]);
+    if (block) expect(rest.length).toBeGreaterThan(0);
+    else if (until === undefined) expect(rest).toEqual([]);
     else expect(rest.findIndex((candidate) => until.test(candidate))).toBeGreaterThanOrEqual(0);
   });
 
@@ -50,7 +55,7 @@ describe('every rule', () => {
 
 /** What the examples of the rules hold in the place of a secret. */
 const canary =
-  /^(?:n0t ?r?(?:\\")?3al|(?:\$\S+\$|eN)?[A-Za-z0-9+/$]*(?:bm90|AAAABBBB|VkpJ)[A-Za-z0-9+/$=-]* ?[A-Za-z0-9+/=]*|hooks\.example\.net\/T0\/n0tr3al|Authorization: Bearer n0tr3al|(?:[0-9]{2}:?)+|-----BEGIN [A-Z ]+-----.*)$/;
+  /^(?:n0t ?r?(?:\\")?3al|(?:\$\S+\$|eN)?[A-Za-z0-9+/$]*(?:bm90|AAAABBBB|VkpJ)[A-Za-z0-9+/$=-]* ?[A-Za-z0-9+/=]*|Bearer n0tr3al|(?:[0-9]{2}:?)+|-----BEGIN [A-Z ]+-----.*)$/;
 
 describe('every secret rule', () => {
   const secrets = drivers.flatMap((driver) =>
@@ -66,12 +71,13 @@ describe('every secret rule', () => {
     const { until } = rule;
     const last = rest.find((line) => until.test(line)) ?? '';
     const end = until.exec(last)?.groups?.secret ?? '';
-    expect(end).toMatch(/-----END [A-Z ]+-----$/);
-    expect(last.replace(end, '')).not.toMatch(/KEY|REQUEST/);
+    expect(end).toMatch(/(?:-----END [A-Z ]+-----|n0tr3al)$/);
+    expect(last.replace(end, '')).not.toMatch(/KEY|REQUEST|n0t/);
   });
 
   it.each(secrets)('$label tells its section where it has one', ({ rule }) => {
-    if (rule.inSection !== undefined) expect(rule.inSection.flags).toBe('');
+    for (const section of [rule.inSection, rule.exceptIn])
+      if (section !== undefined) expect(section.flags).toBe('');
   });
 });
 
@@ -90,6 +96,17 @@ describe('every volatile rule', () => {
       const again = rule.line.exec(masked)?.groups?.volatile;
       expect(again === undefined || again === '<volatile>').toBe(true);
     }
+    if (rule.inSection !== undefined) expect(rule.inSection.flags).toBe('');
+  });
+
+  const blocks = drivers.flatMap((driver) =>
+    driver.volatile
+      .filter(({ act }) => act === 'drop-block')
+      .map(({ example }) => ({ driver, example, label: driver.id })),
+  );
+
+  it.each(blocks)('$label: $example goes whole', ({ driver, example }) => {
+    expect(normalise(driver, `${example}\n`)).toBe('');
   });
 });
 
@@ -162,16 +179,12 @@ const expressions = drivers.flatMap((driver) => [
     { label, expression: line, example },
     ...(until === undefined ? [] : [{ label: `${label} until`, expression: until, example }]),
   ]),
-  ...driver.secrets.flatMap(({ inSection }, index) =>
-    inSection === undefined
-      ? []
-      : [
-          {
-            label: `${driver.id} secrets[${index}] inSection`,
-            expression: inSection,
-            example: '        a__secret_b {',
-          },
-        ],
+  ...[...driver.volatile, ...driver.secrets].flatMap((rule) =>
+    [rule.inSection, 'exceptIn' in rule ? rule.exceptIn : undefined].flatMap((expression) =>
+      expression === undefined
+        ? []
+        : [{ label: `${driver.id} section ${expression}`, expression, example: '        a__secret_b {' }],
+    ),
   ),
   ...driver.dialogues.flatMap((dialogue) =>
     dialogue.channel === 'exec'

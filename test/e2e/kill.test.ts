@@ -1,3 +1,5 @@
+import { existsSync } from 'node:fs';
+import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { type FakeDevice, startFakeDevice } from '../support/devices/server.ts';
 import { asaConfig, fortigateConfig } from '../support/samples.ts';
@@ -77,7 +79,8 @@ describe('a backup that is killed at any moment', () => {
   it('keeps a second backup out while one is at work, and says who holds the state', async () => {
     devices[0]?.setFaults({ bytesPerSecond: 400 });
     const first = workspace.run(['backup', 'fw1']);
-    await new Promise((resolve) => setTimeout(resolve, 1500));
+    const note = join(workspace.state, 'lock.json');
+    await expect.poll(() => existsSync(note), { timeout: 20_000, interval: 20 }).toBe(true);
     const second = await workspace.run(['backup', 'fw2']);
     expect(second.code).toBe(1);
     expect(second.stderr).toMatch(/pid|process/i);

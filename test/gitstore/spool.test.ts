@@ -96,7 +96,7 @@ describe('the spool', () => {
     expect(existsSync(join(dir, 'r1.json'))).toBe(false);
   });
 
-  it('holding moves an entry to quarantine; the same text of the same device is held once', async () => {
+  it('holding moves an entry to quarantine; of one text the first and the newest are held', async () => {
     const spool = await openSpool(dir);
     await spool.put(entry('r1'));
     await spool.hold(entry('r1'));
@@ -105,10 +105,28 @@ describe('the spool', () => {
     await spool.hold(entry('other', { deviceId: 'fw2', readAtMs: 1 }));
     const shorter = [{ name: 'running-config', masked: 'hostname\n', sealed: null }];
     await spool.hold(entry('r3', { readAtMs: 3000, artefacts: shorter }));
-    expect(ids(await spool.held('fw1'))).toEqual(['r3', 'r2']);
+    expect(ids(await spool.held('fw1'))).toEqual(['r3', 'r2', 'r1']);
+    await spool.hold(entry('r4', { readAtMs: 4000 }));
+    await spool.hold(entry('r5', { readAtMs: 5000, artefacts: shorter }));
+    expect(ids(await spool.held('fw1'))).toEqual(['r5', 'r4', 'r3', 'r1']);
+    expect(ids(await spool.held(null))).toEqual(['r5', 'r4', 'r3', 'r1', 'other']);
     await spool.release('fw1');
     expect(ids(await spool.held('fw1'))).toEqual([]);
     expect(ids(await spool.held('fw2'))).toEqual(['other']);
+  });
+
+  it('holding an entry again after a crash removes no other', async () => {
+    const spool = await openSpool(dir);
+    for (const [runId, readAtMs] of [
+      ['r1', 1],
+      ['r2', 2],
+      ['r1', 1],
+      ['r2', 2],
+    ] as const) {
+      await spool.hold(entry(runId, { readAtMs }));
+      expect(ids(await spool.held('fw1'))).toContain(runId);
+    }
+    expect(ids(await spool.held('fw1'))).toEqual(['r2', 'r1']);
   });
 
   it('an id that would leave the directory is refused', async () => {

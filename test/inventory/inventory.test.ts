@@ -148,6 +148,41 @@ describe('groups', () => {
   });
 });
 
+describe('a word that is listed nowhere', () => {
+  const problemsWith = (platform: string, more = '') =>
+    problemsOf(() =>
+      load(
+        `${login}${more}devices:\n  - { name: fw1, platform: ${platform}, host: 192.0.2.1, credentials: a }\n`,
+      ),
+    );
+
+  it('is answered with the only one that begins like it', () => {
+    expect(problemsWith('cisco')).toMatchObject([
+      {
+        path: 'devices[0].platform',
+        message: '"cisco" is not a platform of this version',
+        nearest: 'cisco_asa',
+      },
+    ]);
+  });
+
+  it('is answered with the whole list where nothing is near and the list is short', () => {
+    const known = '(known: cisco_asa, fortinet_fortigate, f5_bigip)';
+    expect(problemsWith('juniper', 'platforms: { juniper: {} }\n')).toMatchObject([
+      { path: 'platforms.juniper', message: `is not a platform of this version ${known}`, nearest: null },
+      { message: `"juniper" is not a platform of this version ${known}`, nearest: null },
+    ]);
+  });
+
+  it('is not answered with a list that nobody would read', () => {
+    const groups = Array.from({ length: 9 }, (_, index) => `site-${index}: {}`).join(', ');
+    const device = '{ name: fw1, platform: cisco_asa, host: 192.0.2.1, credentials: a, group: zebra }';
+    expect(problemsOf(() => load(`${login}groups: { ${groups} }\ndevices: [${device}]\n`))).toMatchObject([
+      { message: '"zebra" is not listed under groups:', nearest: null },
+    ]);
+  });
+});
+
 describe('precedence', () => {
   it('device, then group, then platform, then settings: for every key on its own', () => {
     fc.assert(

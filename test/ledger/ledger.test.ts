@@ -140,6 +140,7 @@ describe('the ledger', () => {
           name,
           path: `default/fw1/${name}.cfg`,
           sealed: null,
+          bytes: 3,
           changed: differs,
         })),
       });
@@ -181,7 +182,7 @@ describe('the ledger', () => {
     runOnce(ledger, 'fw1', 'r1', 'changed', 100);
     const moved = reading({
       artefacts: [
-        { name: 'running-config', path: 'hq/fw1/running-config.cfg', sealed: null, changed: false },
+        { name: 'running-config', path: 'hq/fw1/running-config.cfg', sealed: null, changed: false, bytes: 3 },
       ],
     });
     runOnce(ledger, 'fw1', 'r2', 'changed', 200, { reading: moved });
@@ -196,7 +197,7 @@ describe('the ledger', () => {
     const held = reading({
       facts: { ...reading().facts, hostname: 'FW1-NEW', serial: 'S2' },
       serials: ['S2', 'S3'],
-      artefacts: [{ name: 'running-config', path: null, sealed: 'd2', changed: true }],
+      artefacts: [{ name: 'running-config', path: null, sealed: 'd2', changed: true, bytes: 3 }],
     });
     runOnce(ledger, 'fw1', 'r2', 'quarantined', 200, { reading: held, restorable: 'partial' });
     expect(ledger.device('fw1')).toMatchObject({ hostname: 'FW1', serials: ['S1'] });
@@ -254,7 +255,13 @@ describe('the ledger', () => {
     const sealed = (digest: string, changed: boolean) => ({
       reading: reading({
         artefacts: [
-          { name: 'running-config', path: 'default/fw1/running-config.cfg', sealed: digest, changed },
+          {
+            name: 'running-config',
+            path: 'default/fw1/running-config.cfg',
+            sealed: digest,
+            changed,
+            bytes: 3,
+          },
         ],
       }),
     });

@@ -19,7 +19,8 @@ afterEach(() => {
   rmSync(root, { recursive: true, force: true });
 });
 
-const line = { name: 'fw1', platform: 'cisco_asa', group: 'hq', enabled: true, known: 'fw1' };
+const schedule = { missed: false, late: false, nextRunMs: null, dueMs: null };
+const line = { name: 'fw1', platform: 'cisco_asa', group: 'hq', enabled: true, known: 'fw1', schedule };
 
 it.each<[string, readonly Outcome[]]>([
   ['never', []],
@@ -75,5 +76,22 @@ it('names the failure of the last run, and none once it was accepted', () => {
 it('a device that the ledger never saw was never backed up', () => {
   expect(statusOf([{ ...line, known: null }], ledger.summaries())).toMatchObject([
     { device: 'fw1', state: 'never', lastAttemptMs: null, runId: null },
+  ]);
+});
+
+it.each<[string, readonly Outcome[], boolean, boolean]>([
+  ['never', [], true, true],
+  ['quarantined', ['changed', 'quarantined'], true, true],
+  ['missed', ['changed', 'failed'], true, true],
+  ['failing', ['changed', 'failed'], false, true],
+  ['late', ['changed'], false, true],
+  ['ok', ['changed'], false, false],
+])('by precedence a device is %s after %j, missed %s, late %s', (state, outcomes, missed, late) => {
+  registerDevice(ledger, 'fw1');
+  for (const [index, outcome] of outcomes.entries())
+    runOnce(ledger, 'fw1', `r${index}`, outcome, index * 100);
+  const standing = { missed, late, nextRunMs: 1_000, dueMs: 2_000 };
+  expect(statusOf([{ ...line, schedule: standing }], ledger.summaries())).toMatchObject([
+    { state, nextRunMs: 1_000, dueMs: 2_000 },
   ]);
 });

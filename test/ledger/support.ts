@@ -19,7 +19,13 @@ export function reading(over: Partial<GoodReading> = {}): GoodReading {
     rules: 'rules',
     maskKey: 'key',
     artefacts: [
-      { name: 'running-config', path: 'default/fw1/running-config.cfg', sealed: null, changed: true },
+      {
+        name: 'running-config',
+        path: 'default/fw1/running-config.cfg',
+        sealed: null,
+        changed: true,
+        bytes: 3,
+      },
     ],
     ...over,
   };

@@ -63,14 +63,14 @@ describe('compare', () => {
     it('holds back a device that calls itself something else', () => {
       expect(against(facts({ hostname: 'evil' }))).toEqual({
         code: 'verify.identity',
-        detail: { expected: 'hostname fw1', presented: 'hostname evil' },
+        detail: { expected: 'hostname fw1 (as seen before)', presented: 'hostname evil' },
       });
     });
 
     it('holds back a serial number that nobody named', () => {
       expect(against(facts({ serial: 'C1' }))).toEqual({
         code: 'verify.identity',
-        detail: { expected: 'serial number A1 or B1', presented: 'serial number C1' },
+        detail: { expected: 'serial number A1 or B1 (as seen before)', presented: 'serial number C1' },
       });
     });
 
@@ -90,6 +90,64 @@ describe('compare', () => {
       });
       expect(against(entry(), null, { hostname: null, serials: ['Z9'] })).toMatchObject({
         code: 'verify.identity',
+      });
+    });
+
+    it('takes the serial numbers of the inventory for the only ones, whatever was seen before', () => {
+      const only = { hostname: null, serials: ['B1'] };
+      expect(against(facts({ serial: 'B1' }), last(), only)).toBe('unchanged');
+      expect(against(entry(), last(), only)).toEqual({
+        code: 'verify.identity',
+        detail: {
+          expected: 'serial number B1 (expect in the inventory)',
+          presented: 'serial number A1',
+        },
+      });
+    });
+
+    it('lets the inventory announce a new unit', () => {
+      expect(against(facts({ serial: 'N1' }), last(), { hostname: null, serials: ['N1'] })).toBe('unchanged');
+    });
+
+    it('lets each unit of a pair have its own name, where the inventory vouches for its serial number', () => {
+      const pair = { hostname: null, serials: ['A1', 'B1'] };
+      const partner = facts({ hostname: 'fw2', serial: 'B1' });
+      expect(against(partner, last(), pair)).toBe('unchanged');
+      // Seen before is not vouched for, and a name in the inventory counts.
+      expect(against(partner)).toMatchObject({ code: 'verify.identity' });
+      expect(against(partner, last(), { ...pair, hostname: 'fw1' })).toMatchObject({
+        detail: { expected: 'hostname fw1 (expect in the inventory)', presented: 'hostname fw2' },
+      });
+      expect(against(facts({ hostname: 'fw2', serial: null }), last(), pair)).toMatchObject({
+        detail: { expected: 'hostname fw1 (as seen before)', presented: 'hostname fw2' },
+      });
+    });
+
+    it.each([
+      [{ hostname: 'fw1', serials: [] }, 'hostname fw1'],
+      [{ hostname: null, serials: ['A1', 'B1'] }, 'serial number A1 or B1'],
+      [{ hostname: 'fw1', serials: ['A1'] }, 'hostname fw1, serial number A1'],
+    ])('holds back a device that tells nothing where the inventory expects %j', (expected, claim) => {
+      for (const previous of [null, last()]) {
+        expect(against(facts({ hostname: null, serial: null }), previous, expected)).toEqual({
+          code: 'verify.identity',
+          detail: { expected: `${claim} (expect in the inventory)`, presented: 'nothing' },
+        });
+      }
+    });
+
+    it('names the inventory first, because accepting the reading would not cure it', () => {
+      const next = facts({ hostname: 'fw9', serial: 'C1' });
+      expect(against(next, last(), { hostname: null, serials: ['A1'] })).toMatchObject({
+        detail: { expected: 'serial number A1 (expect in the inventory)' },
+      });
+    });
+
+    it('says the ground however many serial numbers there are', () => {
+      const many = Array.from({ length: 64 }, (_, index) => `SERIAL-${index}`);
+      const held = against(entry(), null, { hostname: null, serials: many });
+      expect(held).toMatchObject({
+        detail: { expected: expect.stringMatching(/^.{1,170}… \(expect in the inventory\)$/) },
       });
     });
 

@@ -25,6 +25,86 @@ describe('normalise', () => {
     expect(normalise({ ...tiny, volatile: [fence] }, 'a\n--\nb\n--\nc\n--\n')).toBe('a\nc\n--\n');
   });
 
+  describe('with rules for a part of the configuration', () => {
+    const because = 'it counts';
+    const version = { line: /^ version /, act: 'drop', because, example: ' version 1' } as const;
+    const inDevice = { ...version, inSection: /^device / } as const;
+    const script = { line: /^script __/, act: 'drop-block', because, example: 'script __x\n a' } as const;
+    const outline = tiny.outline;
+
+    it('drops a line only inside of its section', () => {
+      expect(
+        normalise({ ...tiny, volatile: [inDevice] }, 'device a\n version 1\n name x\nother\n version 2\n'),
+      ).toBe('device a\n name x\nother\n version 2\n');
+    });
+
+    it('masks a line only inside of its section', () => {
+      const masking = { ...inDevice, line: /^ version (?<volatile>\S+)/, act: 'mask' } as const;
+      expect(normalise({ ...tiny, volatile: [masking] }, 'device a\n version 1\nother\n version 2\n')).toBe(
+        'device a\n version <volatile>\nother\n version 2\n',
+      );
+    });
+
+    it('keeps everything where the outline knows no such section', () => {
+      const text = 'device a\n version 1\nscript __x\n a\n';
+      const blind = { ...tiny, volatile: [inDevice, script], outline: () => [] };
+      expect(normalise(blind, text)).toBe(text);
+    });
+
+    it('drops a block whole, whatever stands in it', () => {
+      const text = 'a\nscript __x\n end-stats\n }\nscript y\n b\n';
+      expect(normalise({ ...tiny, volatile: [script] }, text)).toBe('a\nscript y\n b\n');
+    });
+
+    it('drops no block that lies in another one', () => {
+      const nested = {
+        ...tiny,
+        volatile: [{ ...script, line: /^ inner$/ }],
+        outline: () => [
+          { firstLine: 0, lastLine: 3, section: 'a', title: 'a' },
+          { firstLine: 1, lastLine: 2, section: 'a', title: 'a > inner' },
+        ],
+      };
+      expect(normalise(nested, 'a\n inner\n  x\n y\n')).toBe('a\n inner\n  x\n y\n');
+    });
+
+    it('asks for the outline only where a rule could need it', () => {
+      let asked = 0;
+      const counting = {
+        ...tiny,
+        volatile: [inDevice, script],
+        outline: (text: string) => {
+          asked++;
+          return outline(text);
+        },
+      };
+      normalise(counting, 'a\n b\n');
+      expect(asked).toBe(0);
+      normalise(counting, 'device a\n version 1\nscript __x\n c\n');
+      expect(asked).toBe(1);
+    });
+
+    it('changes nothing the second time', () => {
+      const line = fc.constantFrom(
+        'device a',
+        ' version 1',
+        'script __x',
+        ' a',
+        'b',
+        '',
+        'stats',
+        'end-stats',
+      );
+      const driver = { ...tiny, volatile: [...tiny.volatile, inDevice, script] };
+      fc.assert(
+        fc.property(fc.array(line), (lines) => {
+          const once = normalise(driver, lines.join('\n'));
+          expect(normalise(driver, once)).toBe(once);
+        }),
+      );
+    });
+  });
+
   it('ends every line in a line feed', () => {
     expect(normalise(tiny, 'a\nb')).toBe('a\nb\n');
     expect(normalise(tiny, '')).toBe('');

@@ -49,6 +49,29 @@ describe('redact by the rules of a driver', () => {
     );
   });
 
+  it('hides a value of several lines that begins in the second one', () => {
+    expect(redacted('a\nblob "\ntwo\nthree"\nb\n')).toBe(
+      `a\nblob "${token('private-key', '\ntwo\nthree')}"\nb\n`,
+    );
+  });
+
+  it('leaves a value of several lines alone that holds nothing but a token', () => {
+    for (const text of ['blob "<secret:rotating>\n"\n', 'blob "\n<secret:rotating>\n"\n', 'blob "\n"\n'])
+      expect(redact(tiny, text, mask)).toEqual({ text, secrets: 0 });
+  });
+
+  it('leaves alone what the rule excepts, by its block', () => {
+    const rules = [
+      { line: /^ key (?<secret>\S+)/, exceptIn: /^header /, kind: 'shared-key', example: ' key k' },
+    ] as const;
+    const text = 'server a\n key one\nheader b\n key two\nother\n key three\n';
+    const shown = redact({ ...tiny, secrets: rules }, text, mask).text;
+    expect(shown).toContain('header b\n key two\n');
+    expect(shown).not.toMatch(/one|three/);
+    // Without a block that could be trusted nothing is excepted.
+    expect(redact({ ...tiny, secrets: rules, outline: () => [] }, text, mask).text).not.toContain('two');
+  });
+
   it('leaves alone what the device or we have hidden', () => {
     for (const line of ['password *****', 'password <removed>', 'password <secret:3f9a1c>']) {
       expect(redact(tiny, `${line}\n`, mask)).toEqual({ text: `${line}\n`, secrets: 0 });
@@ -68,13 +91,35 @@ describe('redact by the rules of a driver', () => {
 });
 
 describe('redact by what secrets look like', () => {
-  it.each(shapes.map((shape) => [shape.name, shape] as const))('%s: its example', (name, shape) => {
-    const value = shape.pattern.exec(shape.example)?.groups?.secret ?? '';
-    expect(value).not.toBe('');
-    expect(leaks(`end\n${shape.example}\n`)).toEqual({ rule: name, line: 2 });
-    const text = redacted(`end\n${shape.example}\n`);
-    expect(text).toBe(`end\n${shape.example.replace(value, mask.token(shape.kind, value, shape.rotates))}\n`);
+  const examples = shapes.flatMap((shape) => shape.examples.map((example) => ({ shape, example })));
+
+  it.each(examples)('$shape.name: $example', ({ shape, example }) => {
+    const value = shape.pattern.exec(example)?.groups?.secret ?? '';
+    expect(value).toMatch(/^(?!n[bAE])./);
+    expect(leaks(`end\n${example}\n`)).toEqual({ rule: shape.name, line: 2 });
+    const text = redacted(`end\n${example}\n`);
+    expect(text).toBe(`end\n${example.replace(value, mask.token(shape.kind, value, shape.rotates))}\n`);
     expect(leaks(text)).toBeNull();
+  });
+
+  it('every shape that asks what stands before it has an example behind an escaped line feed', () => {
+    const asking = shapes.filter(({ pattern }) => /\(\?<[!=]\[/.test(pattern.source));
+    const escaped = asking.filter(({ examples }) => examples.some((example) => /\\[rnt]/.test(example)));
+    expect(asking.length).toBeGreaterThan(4);
+    // What stands before `://` is the scheme.
+    expect(asking.filter((shape) => !escaped.includes(shape)).map(({ name }) => name)).toEqual([
+      'url-password',
+    ]);
+  });
+
+  it.each(['r', 'n', 't'])('finds a credential behind a literal \\%s', (letter) => {
+    const line = `    send "GET / HTTP/1.1\\r\\${letter}Authorization: Basic dXNlcjpwYXNz\\r\\n"`;
+    expect(leaks(`${line}\n`)).toEqual({ rule: 'authorization', line: 1 });
+    expect(redacted(`${line}\n`)).toBe(`${line.replace('dXNlcjpwYXNz', token('token', 'dXNlcjpwYXNz'))}\n`);
+  });
+
+  it('finds a credential in a body whose quotes are escaped', () => {
+    expect(leaks('x "{\\"Authorization\\": \\"Basic dXNlcjpwYXNz\\"}"\n')).not.toBeNull();
   });
 
   it.each([
@@ -125,6 +170,20 @@ describe('redact by what secrets look like', () => {
 
   it('calls an encrypted private key rotating', () => {
     expect(redacted(`${key.replaceAll('RSA', 'ENCRYPTED')}\n`)).toBe('<secret:rotating>\n');
+    const old = key.replace('bm90', 'Proc-Type: 4,ENCRYPTED\nDEK-Info: AES-128-CBC,00\n\nbm90');
+    expect(redacted(`${old}\n`)).toBe('<secret:rotating>\n');
+    expect(redacted(`x "${old.replaceAll('\n', '\\n')}"\n`)).toBe('x "<secret:rotating>"\n');
+  });
+
+  it('tells an encrypted OpenSSH key from a plain one', () => {
+    const ssh = (head: string): string =>
+      redacted(`${key.replaceAll('RSA', 'OPENSSH').replace('bm90', `${head}bm90`)}\n`);
+    expect(ssh('b3BlbnNzaC1rZXktdjEAAAAACmFlczI1Ni1jdHI')).toBe('<secret:rotating>\n');
+    expect(ssh('b3BlbnNzaC1rZXktdjEAAAAABG5vbmU')).toMatch(/^<secret:[0-9a-f]{6}>\n$/);
+  });
+
+  it('shows that a key in clear was changed', () => {
+    expect(redacted(`${key}\n`)).not.toBe(redacted(`${key.replace('bm90', 'bm91')}\n`));
   });
 
   it('leaves certificates alone, also beside a key', () => {

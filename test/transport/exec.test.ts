@@ -71,6 +71,17 @@ describe('commands on channels of their own', () => {
     }
   });
 
+  it('an exit status other than 0 is the refusal, whatever was printed', async () => {
+    const { failure } = await play({
+      driver: bigipDriver,
+      exec: bash({ [version]: ['Sys::Version\nProduct BIG-IP\n', { end: { exitStatus: 1 } }] }),
+    });
+    expect(failure).toMatchObject({
+      code: 'collect.command-refused',
+      detail: { command: 'show sys version', reply: 'exit status 1: Sys::Version' },
+    });
+  });
+
   it('a command that is not there is refused, in the words of the shell', async () => {
     const { failure } = await play({
       driver: bigipDriver,
@@ -80,7 +91,7 @@ describe('commands on channels of their own', () => {
     });
     expect(failure).toMatchObject({
       code: 'collect.command-refused',
-      detail: { command: 'show sys version', reply: 'bash: tmsh: command not found' },
+      detail: { command: 'show sys version', reply: 'exit status 127: bash: tmsh: command not found' },
     });
   });
 

@@ -1,5 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
+import type { ShellDialogue } from '../../src/drivers/driver.ts';
 import {
   type Act,
   allAtOnceByByte,
@@ -268,6 +269,14 @@ describe('pagers', () => {
     expect(textOf(played)).toBe(fortiText);
   });
 
+  it('a pager in reverse video leaves no trace wherever pieces end, also within a colour', async () => {
+    const shell = () => forti({ marker: '\x1b[7m--More-- \x1b[m', erase: '\r\x1b[K', pageLines: 2 });
+    for (let seed = 0; seed < 60; seed++) {
+      const played = await play({ driver: fortiDriver, shell: shell(), feed: inPieces(seed, 400) });
+      expect(textOf(played)).toBe(fortiText);
+    }
+  });
+
   it('the words of a pager in a comment stay, also where the stream pauses just there', async () => {
     const text = '#config\nset comment "--More-- is what it says"\nset a "\nx --More-- \n"\nend\n';
     const [before, after] = text.split(/(?<=x --More-- )/) as [string, string];
@@ -278,6 +287,65 @@ describe('pagers', () => {
     });
     expect(played.typed).toContain(' ');
     expect(textOf(played)).toBe(text);
+  });
+
+  /** Words of pagers on lines of their own, in lines, at their ends, and next to each other. */
+  const commented = [
+    ...['#config', 'config a', '--More-- ', 'set comment "', '--More-- ', '--More--', 'x --More-- ', '"'],
+    ...['end', 'config b', 'set c "--More-- d"', '', '--More-- ', '"', 'end', ''],
+  ].join('\n');
+
+  it('the words of a pager in comments stay wherever pieces end, and keys that they drew do no harm', async () => {
+    await fc.assert(
+      fc.asyncProperty(
+        fc.integer(),
+        fc.constantFrom(0, 3, 60),
+        fc.integer({ min: 1, max: 7 }),
+        fc.constantFrom(...Object.values(erasures)),
+        fc.boolean(),
+        async (seed, longestMs, lines, erase, paged) => {
+          // Without a single pager a pause of a quiet moment, just there, cannot be told from one.
+          const pageLines = paged || longestMs > 40 ? lines : 99;
+          const shell = forti({ pageLines, erase, answers: { show: commented } });
+          const played = await play({ driver: fortiDriver, shell, feed: inPieces(seed, longestMs) });
+          expect(played.failure).toBeNull();
+          expect(textOf(played)).toBe(commented);
+        },
+      ),
+      // The example erases a pager that a waiting key had answered, in two pieces.
+      { numRuns: 300, examples: [[-44002795, 60, 2, erasures['backspaces and blanks'], false]] },
+    );
+  });
+
+  it('costs what the line takes: no quiet moment a page, once the device has shown that it erases its pager', async () => {
+    const took = async (pageCount: number) => {
+      const show = `#config\n${'set a b\n'.repeat(24 * pageCount - 2)}end\n`;
+      const shell = forti({ pageLines: 24, answers: { show } });
+      const played = await play({ driver: fortiDriver, shell });
+      expect(textOf(played)).toBe(show);
+      return played.tookMs;
+    };
+    expect(((await took(102)) - (await took(2))) / 100).toBeLessThan(10);
+  });
+
+  it('a key other than a blank waits for a quiet moment: text could answer to it', async () => {
+    const [dialogue] = fortiDriver.dialogues as readonly [ShellDialogue];
+    const driver = {
+      ...fortiDriver,
+      dialogues: [{ ...dialogue, pagers: [{ line: /--More-- $/, press: 'f' }] }] as const,
+    };
+    const pages = ['config a\r\n--More-- ', 'set b "\r\n--More-- ', 'x"\r\n\r\nfw-fgt # '];
+    const played = await play({
+      driver,
+      shell: showing(['show\r\r\n#config\r\n--More-- '], () => {
+        const [page = ''] = pages.splice(0, 1);
+        // The second page is text up to here, and goes on by itself.
+        const more = pages.length === 1 ? [{ waitMs: 20 }, '\r\n', pages[0] ?? ''] : [];
+        return [`\r         \r${page}`, ...more];
+      }),
+    });
+    expect(textOf(played)).toBe('#config\nconfig a\nset b "\n--More-- \nx"\n');
+    expect(played.typed.filter((typed) => typed === 'f')).toHaveLength(2);
   });
 
   it('a pager that splits over two pieces is answered', async () => {

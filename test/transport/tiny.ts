@@ -410,7 +410,7 @@ export const fortiText = [
   '',
 ].join('\n');
 
-/** Echo with CR CR LF, a pager that is never off, an empty line before the prompt. */
+/** Echo with CR CR LF, a pager that is never off, an empty line before the prompt. A key that no pager took is echoed there. */
 export function forti({
   prompt = 'fw-fgt # ',
   greeting = prompt,
@@ -434,7 +434,7 @@ export function forti({
     greeting: [greeting],
     typed(text) {
       if (text === 'a') return [`\r\n${prompt}`];
-      if (text === ' ') return pages.length > 0 ? [`${erase}${next()}`] : [];
+      if (text === ' ') return [pages.length > 0 ? `${erase}${next()}` : ' '];
       const line = text.replace(/\n$/, '');
       if (line === 'exit') return ['exit\r\r\n', { end: {} }];
       const lines = crlf(known[line] ?? 'Unknown action 0\n').match(/[^\n]*\n/g) ?? [];

@@ -3,6 +3,7 @@ import { quotable } from '../../core/display.ts';
 import type { RunEnded } from '../../core/run.ts';
 import { counted, duration, size } from '../../core/units.ts';
 import { type Common, type Context, exitCodes } from '../context.ts';
+import { problemLine } from '../errors.ts';
 import { jsonFailure } from '../json.ts';
 import type { Cli } from '../program.ts';
 import { selectEnabled } from '../select.ts';
@@ -24,7 +25,9 @@ export function backup(cli: Cli): void {
     .action((names: string[], options: Options) =>
       cli.run(options, async (context) => {
         const { services, world } = context;
-        const devices = selectEnabled(await services.fleet(), { names, group: options.group });
+        const fleet = await services.fleet();
+        const devices = selectEnabled(fleet, { names, group: options.group });
+        context.remark(...fleet.warnings.map((warning) => `warning: ${problemLine(warning)}`));
         const startedMs = world.clock.monotonicMs();
         const progress = createProgress(devices.length, world.stderr, world.clock);
         let ended: readonly RunEnded[];

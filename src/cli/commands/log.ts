@@ -24,7 +24,7 @@ export function log(cli: Cli): void {
   cli
     .command('log', 'The versions of a device, newest first.', [
       'roundsman log fw1',
-      'roundsman log lb1 --artefact partition-Common --json',
+      'roundsman log lb1 --artefact running-config --json',
     ])
     .argument('<name>', 'a device')
     .option('--artefact <name>', 'which of its texts', principalArtefact)

@@ -4,8 +4,9 @@ import { OperationError, UsageError } from '../../core/errors.ts';
 import { size } from '../../core/units.ts';
 import { type Common, exitCodes } from '../context.ts';
 import type { Cli } from '../program.ts';
-import { find, openShelf, principalArtefact } from '../revision.ts';
+import { findNamed, openShelf, principalArtefact, type Shelf } from '../revision.ts';
 import { known } from '../select.ts';
+import type { Services, Unsealed } from '../services.ts';
 
 interface Options extends Common {
   readonly identity: string;
@@ -31,8 +32,10 @@ export function restore(cli: Cli): void {
           throw new UsageError('--json and the bytes both want standard output', 'add `--output FILE`');
         const device = known(await services.fleet(), name);
         const shelf = await openShelf(services, device, options.artefact);
-        const runId = revision === undefined ? null : await runOf(services, shelf, revision);
-        const unsealed = await services.restore(device, options.artefact, runId, identity);
+        const { runId, unsealed } =
+          revision === undefined
+            ? { runId: null, unsealed: await services.restore(device, options.artefact, null, identity) }
+            : await restoreNamed(services, shelf, revision, identity);
         if (unsealed === null)
           throw new OperationError(
             `nothing is sealed of ${options.artefact} of ${device}${runId === null ? '' : ` in run ${runId}`}`,
@@ -55,6 +58,10 @@ export function restore(cli: Cli): void {
         else {
           const where = output === undefined ? '' : ` to ${output}`;
           remark(`${size(unsealed.bytes.length)} of ${device}, read by run ${unsealed.runId}${where}`);
+          if (runId !== null && runId !== unsealed.runId)
+            remark(
+              `run ${runId} found the masked text unchanged and has no copy of its own any more: a secret that its mask does not tell apart may differ`,
+            );
           if (run?.restorable != null && run.restorable !== 'yes')
             remark(
               `restorable: ${run.restorable}${run.restorableBecause === null ? '' : `: ${run.restorableBecause}`}`,
@@ -65,13 +72,22 @@ export function restore(cli: Cli): void {
     );
 }
 
-async function runOf(
-  services: Parameters<typeof find>[0],
-  shelf: Parameters<typeof find>[1],
+/**
+ * The copy of exactly the run that is named, because a text that is masked alike may hold other secrets;
+ * where that run has none, the copy of the run that stored its version.
+ */
+async function restoreNamed(
+  services: Services,
+  shelf: Shelf,
   revision: string,
-): Promise<string> {
-  const reading = await find(services, shelf, revision);
-  return reading.kind === 'held' ? reading.held.entry.runId : reading.version.runId;
+  identity: string,
+): Promise<{ runId: string; unsealed: Unsealed | null }> {
+  const { device, artefact } = shelf;
+  const { runId, reading } = await findNamed(services, shelf, revision);
+  const unsealed = await services.restore(device, artefact, runId, identity);
+  if (unsealed !== null || reading.kind === 'held' || reading.version.runId === runId)
+    return { runId, unsealed };
+  return { runId, unsealed: await services.restore(device, artefact, reading.version.runId, identity) };
 }
 
 /** Exact bytes are never changed to make them harmless, so a terminal does not get harmful ones at all. */

@@ -1,5 +1,5 @@
 import { describe } from '../../core/catalogue.ts';
-import { duration, instant } from '../../core/units.ts';
+import { counted, duration, instant } from '../../core/units.ts';
 import { type Common, exitCodes } from '../context.ts';
 import { jsonFailure, jsonInstant } from '../json.ts';
 import type { Cli } from '../program.ts';
@@ -111,7 +111,9 @@ function startOf({ startedAtMs, slotMs }: RunEntry): string {
 function whatOf(entry: RunEntry): string {
   const accepted = entry.acceptedAtMs === null ? '' : `accepted ${instant(entry.acceptedAtMs)}; `;
   if (entry.failure !== null) return `${accepted}${describe(entry.failure).message}`;
-  return entry.cause ?? '';
+  const { slots = 1 } = entry;
+  const more = slots > 1 ? ` (${counted(slots, 'slot')} from here on)` : '';
+  return `${entry.cause ?? ''}${more}`;
 }
 
 function entryJson(entry: RunEntry): object {

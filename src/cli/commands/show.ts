@@ -55,7 +55,7 @@ async function transcript(context: Context, device: string, runId: string | unde
   const found = await context.services.transcript(device, runId ?? null);
   if (found === null) {
     const todo =
-      'transcripts of failed runs are kept for as long as `retention: { transcripts: … }` says; turn them on, then run `roundsman backup`';
+      'with `transcripts: failed` those of failed runs are kept for as long as `retention: { transcripts: … }` says, at most 20 of a device; set it, then run `roundsman backup`';
     if (runId === undefined) throw new OperationError(`no run of ${device} left a transcript`, todo);
     throw new UsageError(`there is no transcript of run "${runId}" of ${device}`, todo);
   }

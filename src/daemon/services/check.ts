@@ -1,4 +1,5 @@
 import type { Checked, Sizing } from '../../cli/services.ts';
+import { checkSecrets } from './check-secrets.ts';
 import type { Configuration, Context } from './context.ts';
 
 /** What a run of an ordinary device takes and weighs, until there are figures of this installation. */
@@ -10,13 +11,14 @@ const sample = 1_000;
 /** What one stored version weighs, in git and sealed together, against its plain text: text compresses about five to one, twice. */
 const storedShare = 0.4;
 
-/** Validates (by loading) and sizes. */
+/** Validates (by loading), tries every secret that a backup needs, and sizes. Throws InvalidConfiguration. */
 export async function check(context: Context): Promise<Checked> {
   const configuration = await context.configuration();
+  const secrets = await checkSecrets(context, configuration);
   return {
     configFile: configuration.file,
     inventoryFile: configuration.settings.inventory,
-    warnings: configuration.warnings,
+    warnings: [...configuration.warnings, ...secrets],
     sizing: await sizing(context, configuration),
   };
 }

@@ -1,10 +1,11 @@
 import type { Clock } from '../../core/clock.ts';
-import type { Device, SecretRef } from '../../core/device.ts';
+import type { SecretRef } from '../../core/device.ts';
 import { OperationError, type Problem, UsageError } from '../../core/errors.ts';
 import { nearest } from '../../core/nearest.ts';
 import type { Driver } from '../../drivers/driver.ts';
 import type { Repository } from '../../gitstore/repository.ts';
 import type { Spool } from '../../gitstore/spool.ts';
+import type { PlannedDevice } from '../../inventory/precedence.ts';
 import type { KnownDevice, Ledger } from '../../ledger/ledger.ts';
 import type { HostKeys } from '../../transport/host-keys.ts';
 import type { Log } from '../log.ts';
@@ -14,7 +15,7 @@ import type { Settings } from '../settings.ts';
 export interface Configuration {
   readonly file: string;
   readonly settings: Settings;
-  readonly devices: readonly Device[];
+  readonly devices: readonly PlannedDevice[];
   readonly groups: readonly string[];
   readonly warnings: readonly Problem[];
   readonly drivers: ReadonlyMap<string, Driver>;
@@ -42,7 +43,7 @@ export interface Context {
 }
 
 /** The device of the inventory. Throws UsageError with the nearest name where there is none. */
-export function deviceNamed(configuration: Configuration, name: string): Device {
+export function deviceNamed(configuration: Configuration, name: string): PlannedDevice {
   const found = configuration.devices.find((device) => device.name === name);
   if (found !== undefined) return found;
   const names = configuration.devices.map((device) => device.name);

@@ -1,5 +1,6 @@
 import { readFile } from 'node:fs/promises';
 import { userInfo } from 'node:os';
+import { setImmediate } from 'node:timers/promises';
 import { unseal } from '../../artefacts/unseal.ts';
 import type {
   Comparison,
@@ -8,15 +9,20 @@ import type {
   Message,
   RunEntry,
   RunsFilter,
+  SealedBytes,
   Unsealed,
 } from '../../cli/services.ts';
 import { OperationError } from '../../core/errors.ts';
 import { artefactPath } from '../../gitstore/paths.ts';
 import type { RunRow, Version } from '../../ledger/ledger.ts';
+import type { AbsentRow } from '../../ledger/slots.ts';
 import { statusOf } from '../../ledger/status.ts';
 import { diffText } from '../../pipeline/diff.ts';
 import { settle } from '../../pipeline/settle.ts';
-import { openSealed } from './backup.ts';
+import { createCalendar } from '../../scheduler/calendar.ts';
+import type { Scheduler } from '../../scheduler/scheduler.ts';
+import { standingOf } from '../../scheduler/standing.ts';
+import { openSealedToRead } from '../vault.ts';
 import { type Context, driverOf, knownDevice, type State } from './context.ts';
 
 /** Lines of context around a change. */
@@ -25,25 +31,75 @@ const contextLines = 3;
 /** More runs than a person reads; a script narrows by device and time. */
 const listedRuns = 100_000;
 
-/** Where each device stands, in the order of the inventory. */
-export async function status(context: Context, names: readonly string[]): Promise<readonly DeviceStatus[]> {
+/** What a day's worth of slots costs to compute is kept for the next question. */
+const calendar = createCalendar();
+/** Ten thousand devices must not hold up the event loop. */
+const devicesAtOnce = 500;
+
+/**
+ * Where each device stands, in the order of the inventory. `present` tells what the process that keeps the
+ * schedule knows of a device; null where none does.
+ */
+export async function status(
+  context: Context,
+  names: readonly string[],
+  present: Scheduler['present'] | null = null,
+): Promise<readonly DeviceStatus[]> {
   const { devices } = await context.configuration();
   const { ledger } = await context.state();
+  const nowMs = context.clock.nowMs();
   const wanted = new Set(names);
   const chosen = devices.filter((device) => wanted.has(device.name));
-  return statusOf(
-    chosen.map((device) => ({ ...device, known: ledger.device(device.name)?.id ?? null })),
-    ledger.summaries(),
+  const known = new Map(chosen.map(({ name }) => [name, present?.(name) ?? null]));
+  const ids = new Map<string, string | null>(
+    chosen.flatMap(({ name }) =>
+      known.get(name) === null ? [[name, ledger.device(name)?.id ?? null] as const] : [],
+    ),
   );
+  const histories = new Map(
+    ledger.slots
+      .historiesOf(
+        [...ids.values()].filter((id) => id !== null),
+        nowMs,
+      )
+      .map((history) => [history.deviceId, history]),
+  );
+  const running = new Map(ledger.running().map((run) => [run.deviceId, run]));
+  const lines: Parameters<typeof statusOf>[0][number][] = [];
+  for (const [index, device] of chosen.entries()) {
+    if (index % devicesAtOnce === devicesAtOnce - 1) await setImmediate();
+    const id = ids.get(device.name) ?? known.get(device.name)?.history.deviceId ?? null;
+    const nobody = { upSinceMs: nowMs, paused: false, absences: [], running: running.get(id ?? '') ?? null };
+    const here = known.get(device.name) ?? nobody;
+    const history = 'history' in here ? here.history : (histories.get(id ?? '') ?? null);
+    lines.push({ ...device, known: id, schedule: standingOf(calendar, device, history, here, nowMs) });
+  }
+  return statusOf(lines, ledger.summaries());
 }
 
 export async function runs(context: Context, filter: RunsFilter): Promise<readonly RunEntry[]> {
   const { ledger } = await context.state();
   const deviceIds =
     filter.devices === null ? null : filter.devices.flatMap((name) => ledger.device(name)?.id ?? []);
-  const states = filter.states?.filter((state) => state !== 'missed' && state !== 'skipped') ?? null;
+  const isAbsent = (state: RunEntry['state']) => state === 'missed' || state === 'skipped';
+  const states = filter.states?.filter((state) => !isAbsent(state)) ?? null;
+  const absences = filter.states?.filter(isAbsent) ?? (['missed', 'skipped'] as const);
   const rows = ledger.runs({ ...filter, deviceIds, states, limit: listedRuns });
-  return rows.map((row) => ({ ...row, cause: null }));
+  const slots = ledger.slots.absent({ ...filter, deviceIds, states: absences, limit: listedRuns });
+  const at = (entry: RunEntry) => entry.startedAtMs ?? entry.endedAtMs ?? 0;
+  return [...rows.map((row): RunEntry => ({ ...row, cause: null })), ...slots.map(absentEntry)]
+    .sort((a, b) => at(b) - at(a))
+    .slice(0, listedRuns);
+}
+
+/** A slot that no run served; it carries the deadline as its time. */
+function absentEntry(row: AbsentRow): RunEntry {
+  const { deviceId, device, platform, group, slotMs, end, deadlineMs, count } = row;
+  return {
+    ...{ deviceId, device, platform, group, slotMs, state: end.state, cause: end.cause, slots: count },
+    ...{ runId: null, trigger: null, failure: null, startedAtMs: null, endedAtMs: deadlineMs },
+    ...{ commit: null, restorable: null, restorableBecause: null, acceptedAtMs: null },
+  };
 }
 
 export async function run(context: Context, runId: string): Promise<RunRow | null> {
@@ -122,13 +178,16 @@ export async function compareTexts(
 }
 
 /**
- * Makes a quarantined run the last good one. Where a crash came between commit and ledger the commit is
- * there already and is taken up, not made twice.
+ * Makes a quarantined run the last good one. Where an earlier attempt came as far as the commit, that
+ * commit is taken up, not made twice; where recovery has closed it in the meantime, nothing is left to do.
  */
 export async function accept(context: Context, device: string, runId: string): Promise<string> {
   const configuration = await context.configuration();
   const state = await context.changing();
   const known = knownDevice(state, device);
+  const before = state.ledger.run(runId);
+  if (before?.deviceId === known.id && before.acceptedAtMs !== null && before.commit !== null)
+    return before.commit;
   const entry = (await state.spool.held(known.id)).find((held) => held.runId === runId);
   if (entry === undefined) {
     throw new OperationError(
@@ -162,6 +221,20 @@ export async function accept(context: Context, device: string, runId: string): P
   }
 }
 
+/** The sealed copy as it is; null where nothing is sealed. */
+export async function sealed(
+  context: Context,
+  device: string,
+  artefact: string,
+  runId: string | null,
+): Promise<SealedBytes | null> {
+  const { settings } = await context.configuration();
+  const state: State = await context.state();
+  const copy = state.ledger.sealed(knownDevice(state, device).id, artefact, runId);
+  if (copy === null) return null;
+  return { bytes: await openSealedToRead(settings).read(copy.digest), runId: copy.runId };
+}
+
 /** The exact bytes that the device gave; null where nothing is sealed. */
 export async function restore(
   context: Context,
@@ -170,11 +243,12 @@ export async function restore(
   runId: string | null,
   identityFile: string,
 ): Promise<Unsealed | null> {
-  const { settings } = await context.configuration();
-  const state: State = await context.state();
-  const copy = state.ledger.sealed(knownDevice(state, device).id, artefact, runId);
-  const artefacts = openSealed(settings);
-  if (copy === null || artefacts === null) return null;
+  const copy = await sealed(context, device, artefact, runId);
+  return copy === null ? null : opened(copy, identityFile);
+}
+
+/** Opens a sealed copy with an age identity file. Throws OperationError where the file does not do. */
+export async function opened(copy: SealedBytes, identityFile: string): Promise<Unsealed> {
   const identity = await readFile(identityFile, 'utf8').catch((error: unknown) => {
     throw new OperationError(
       `the identity ${identityFile} cannot be read`,
@@ -182,5 +256,5 @@ export async function restore(
       { cause: error },
     );
   });
-  return { bytes: await unseal(await artefacts.read(copy.digest), identity), runId: copy.runId };
+  return { bytes: await unseal(copy.bytes, identity), runId: copy.runId };
 }

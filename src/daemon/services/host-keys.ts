@@ -18,7 +18,7 @@ export async function offeredKeys(
   const state = await context.state();
   const devices = names.map((name) => deviceNamed(configuration, name));
   const found = new Map<string, OfferedKeys>();
-  await eachDevice(devices, configuration.settings.workers, async (device) => {
+  await eachDevice(devices, configuration.settings.workers, signal, async (device) => {
     const offered = await presentedKeys({ device, clock: context.clock, signal }).then(
       (keys) => ({ keys, failure: null }),
       (error: unknown) => ({ keys: [], failure: failureOf(error) }),

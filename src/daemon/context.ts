@@ -1,0 +1,135 @@
+import { existsSync } from 'node:fs';
+import { mkdir } from 'node:fs/promises';
+import { join } from 'node:path';
+import type { ServicesOptions } from '../cli/services.ts';
+import type { Clock } from '../core/clock.ts';
+import { storageError } from '../core/storage-errors.ts';
+import { loadDrivers } from '../drivers/registry.ts';
+import { openRepository } from '../gitstore/open-repository.ts';
+import { openSpool } from '../gitstore/open-spool.ts';
+import { loadInventory } from '../inventory/inventory.ts';
+import { createSecretReader } from '../inventory/secrets.ts';
+import { lockState } from '../ledger/lock.ts';
+import { openLedger } from '../ledger/open-ledger.ts';
+import { knownAlgorithms } from '../transport/algorithms.ts';
+import { openHostKeys } from '../transport/known-hosts.ts';
+import { createLog } from './log.ts';
+import { refuseDraft } from './move/draft.ts';
+import { recoverLeftovers } from './services/backup.ts';
+import { type Configuration, type Context, registerFleet, type State } from './services/context.ts';
+import { findSettings, loadSettings } from './settings.ts';
+
+type Environment = Readonly<Record<string, string | undefined>>;
+
+/** A context that owns what it opened, and whose configuration can be replaced while it runs. */
+export interface OwnedContext extends Context, AsyncDisposable {
+  /** Where a daemon would answer; needs the settings alone, so that a mistake in the inventory is in nobody's way. */
+  socket(): string;
+  /** From now on tells how many stale locks of git were removed, beginning with those until now. */
+  staleLocksTo(tell: (count: number) => void): void;
+  /** Reads settings and inventory anew and leaves what is in use alone. Throws as `configuration` does. */
+  reread(): Promise<Configuration>;
+  /** From now on `configuration` is this one. */
+  adopt(configuration: Configuration): void;
+}
+
+/** Opens things at their first use, each once; a failure is remembered like a success. */
+export function createContext(options: ServicesOptions, env: Environment, clock: Clock): OwnedContext {
+  const opened: Disposable[] = [];
+  let configuration = once(() => readConfiguration(options, env, clock));
+  const log = once(async () => createLog((await configuration()).settings.log, !options.logLines, env));
+  let staleLocks = 0;
+  let tellStaleLocks: ((count: number) => void) | null = null;
+  const onStaleLock = (): void => {
+    if (tellStaleLocks === null) staleLocks += 1;
+    else tellStaleLocks(1);
+  };
+  const state = once(async () => openState((await configuration()).settings.stateDir, opened, onStaleLock));
+  const changing = once(async () => {
+    const { stateDir } = (await configuration()).settings;
+    await makeStateDir(stateDir);
+    opened.push(await lockState(stateDir));
+    const hands = await state();
+    registerFleet(await configuration(), hands, clock.nowMs());
+    await recoverLeftovers(context, hands);
+    return hands;
+  });
+  const context: OwnedContext = {
+    clock,
+    readSecret: createSecretReader(env, clock),
+    configuration: () => configuration(),
+    state,
+    changing,
+    log,
+    socket: () => socketPath(loadSettings(findSettings(options.configFile, env, existsSync)), env),
+    staleLocksTo(tell) {
+      tellStaleLocks = tell;
+      if (staleLocks > 0) tell(staleLocks);
+      staleLocks = 0;
+    },
+    reread: () => readConfiguration(options, env, clock),
+    adopt(next) {
+      configuration = () => Promise.resolve(next);
+    },
+    async [Symbol.asyncDispose]() {
+      // Last opened, first closed: the ledger before the lock, or another process would find it open.
+      for (const thing of opened.reverse()) thing[Symbol.dispose]();
+      opened.length = 0;
+    },
+  };
+  return context;
+}
+
+/** Where the control socket lies. Under systemd that is the runtime directory. */
+export function socketPath(settings: { socket: string | null; stateDir: string }, env: Environment): string {
+  if (settings.socket !== null) return settings.socket;
+  // Several runtime directories are separated by colons; ours is the first.
+  const [runtime = ''] = (env.RUNTIME_DIRECTORY ?? '').split(':');
+  return join(runtime === '' ? settings.stateDir : runtime, 'control.sock');
+}
+
+async function readConfiguration(
+  options: ServicesOptions,
+  env: Environment,
+  clock: Clock,
+): Promise<Configuration> {
+  const drivers = await loadDrivers();
+  const file = findSettings(options.configFile, env, existsSync);
+  const settings = loadSettings(file);
+  const { devices, groups, warnings } = loadInventory(settings.inventory, {
+    defaults: settings,
+    platforms: [...drivers.keys()],
+    algorithms: knownAlgorithms,
+    nowMs: clock.nowMs(),
+  });
+  return { file, settings, devices, groups, warnings: [...settings.warnings, ...warnings], drivers };
+}
+
+async function openState(stateDir: string, opened: Disposable[], onStaleLock: () => void): Promise<State> {
+  await makeStateDir(stateDir);
+  await refuseDraft(stateDir);
+  const ledger = openLedger(join(stateDir, 'ledger.db'));
+  opened.push(ledger);
+  return {
+    ledger,
+    repository: await openRepository({ dir: join(stateDir, 'configs.git'), onStaleLock }),
+    spool: await openSpool(join(stateDir, 'spool')),
+    hostKeys: openHostKeys(join(stateDir, 'known_hosts')),
+  };
+}
+
+async function makeStateDir(stateDir: string): Promise<void> {
+  try {
+    await mkdir(stateDir, { recursive: true, mode: 0o700 });
+  } catch (error) {
+    throw storageError(error, stateDir);
+  }
+}
+
+function once<T>(make: () => Promise<T>): () => Promise<T> {
+  let made: Promise<T> | null = null;
+  return () => {
+    made ??= make();
+    return made;
+  };
+}

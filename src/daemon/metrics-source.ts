@@ -1,0 +1,179 @@
+import { readdir, stat, statfs } from 'node:fs/promises';
+import { join } from 'node:path';
+import type { Credentials, Device, SecretRef } from '../core/device.ts';
+import type { LastGood } from '../ledger/ledger.ts';
+import type { CollectorGauges, DeviceGauges, MetricsSource } from '../metrics/source.ts';
+import type { Calendar } from '../scheduler/calendar.ts';
+import type { LoginGate } from '../scheduler/login-gate.ts';
+import type { Scheduler } from '../scheduler/scheduler.ts';
+import { weakAlgorithms } from '../transport/algorithms.ts';
+import type { Context, State } from './services/context.ts';
+import { status } from './services/history.ts';
+
+/** What `/metrics` shows of a running daemon. */
+export interface DaemonMetrics extends MetricsSource {
+  /** Before the first scrape. */
+  watch(scheduler: Scheduler, gate: LoginGate): void;
+  /** A load of the configuration was accepted, or refused. */
+  loaded(ok: boolean): void;
+  /** Measures the state directory and tries every referenced secret: too slow for a scrape. Never rejects. */
+  measure(): Promise<void>;
+}
+
+const nothing = { 'configs.git': 0, artefacts: 0, ledger: 0, spool: 0 } as const;
+
+/** Everything comes from the ledger and the scheduler; only sizes and the state of secrets are remembered. */
+export function metricsSource(context: Context, state: State, calendar: Calendar): DaemonMetrics {
+  const { clock } = context;
+  const startedMs = clock.nowMs();
+  let watched: { scheduler: Scheduler; gate: LoginGate } | null = null;
+  let load = { ok: true, acceptedMs: startedMs };
+  let secretsReadable = true;
+  let sizes: CollectorGauges['stateDir'] = { freeBytes: null, sizeBytes: nothing };
+
+  return {
+    watch(scheduler, gate) {
+      watched = { scheduler, gate };
+    },
+    loaded(ok) {
+      load = ok ? { ok, acceptedMs: clock.nowMs() } : { ...load, ok };
+    },
+    async measure() {
+      const { settings, devices } = await context.configuration();
+      sizes = {
+        freeBytes: await freeBytes(settings.stateDir),
+        sizeBytes: {
+          'configs.git': await sizeOf(join(settings.stateDir, 'configs.git')),
+          artefacts: await sizeOf(join(settings.stateDir, 'artefacts')),
+          ledger: await sizeOf(join(settings.stateDir, 'ledger.db')),
+          spool: await sizeOf(join(settings.stateDir, 'spool')),
+        },
+      };
+      secretsReadable = await readable(devices, context.readSecret);
+    },
+    async collector() {
+      const { devices } = await context.configuration();
+      const enabled = devices.filter((device) => device.enabled);
+      const scheduler = watched?.scheduler.state();
+      const waiting = await state.spool.waiting();
+      return {
+        inventory: {
+          lastLoadOk: load.ok,
+          lastAcceptedMs: load.acceptedMs,
+          unpinnedHostKeys: enabled.filter((device) => !pinned(device, state)).length,
+          weakAlgorithms: new Map(weakAlgorithms.map((name) => [name, allowing(enabled, name)])),
+        },
+        credentials: {
+          lastLoadOk: secretsReadable,
+          heldBack: heldBack(devices, watched?.gate),
+        },
+        scheduler: {
+          lastTickMs: scheduler?.lastTickMs ?? startedMs,
+          queueLength: scheduler?.queueLength ?? 0,
+          oldestQueuedMs: scheduler?.oldestQueuedMs ?? null,
+        },
+        workers: { configured: scheduler?.workers ?? 0, busy: scheduler?.busy ?? 0 },
+        lastCommitMs: state.ledger.lastVersionMs(),
+        spool: { entries: waiting.length, oldestMs: waiting[0]?.readAtMs ?? null },
+        stateDir: sizes,
+        chainLength: state.ledger.chainLength(),
+      };
+    },
+    async devices() {
+      const { devices } = await context.configuration();
+      const byName = new Map(devices.map((device) => [device.name, device]));
+      const rows = await status(
+        context,
+        devices.map((device) => device.name),
+        (device) => watched?.scheduler.present(device) ?? null,
+      );
+      const summaries = state.ledger.summaries();
+      const gauges: DeviceGauges[] = [];
+      for (const row of rows) {
+        const device = byName.get(row.device);
+        if (device === undefined) continue;
+        const id = state.ledger.device(row.device)?.id ?? '';
+        const last = summaries.get(id)?.lastRun ?? null;
+        const good = state.ledger.lastGood(id);
+        gauges.push({
+          name: row.device,
+          platform: row.platform,
+          group: row.group,
+          enabled: device.enabled,
+          lastAttemptMs: last?.endedAtMs ?? null,
+          lastAttemptOk: last?.state === 'changed' || last?.state === 'unchanged',
+          lastSuccessMs: row.lastSuccessMs,
+          lastChangeMs: changedMs(good),
+          nextRunMs: device.enabled ? row.nextRunMs : null,
+          dueMs: device.enabled ? row.dueMs : null,
+          expectedIntervalMs: device.enabled
+            ? calendar.longestGapMs(device.plan.schedule, device.plan.timezone, clock.nowMs())
+            : null,
+          consecutiveFailures: row.consecutiveFailures,
+          configBytes: principal(good)?.bytes ?? null,
+          lastDurationMs: last?.endedAtMs == null ? null : last.endedAtMs - last.startedAtMs,
+          state: row.state,
+          restorable: row.restorable,
+          failureCode: row.failure?.code ?? null,
+        });
+      }
+      return gauges;
+    },
+  };
+}
+
+function principal(good: LastGood | null): LastGood['versions'][number] | null {
+  return good?.versions.find((version) => version.artefact === 'running-config') ?? null;
+}
+
+function changedMs(good: LastGood | null): number | null {
+  return good === null ? null : Math.max(...good.versions.map((version) => version.atMs));
+}
+
+function pinned(device: Device, state: State): boolean {
+  return device.hostKeys.length > 0 || state.hostKeys.of(device.host, device.port).length > 0;
+}
+
+function allowing(devices: readonly Device[], algorithm: string): number {
+  return devices.filter(({ ssh }) => ssh.allow.includes(algorithm) || ssh.profile === 'legacy').length;
+}
+
+function heldBack(devices: readonly Device[], gate: LoginGate | undefined): ReadonlyMap<string, boolean> {
+  const held = new Map(devices.map((device) => [device.credentials.name, false]));
+  for (const [name, is] of gate?.heldBack() ?? []) if (held.has(name)) held.set(name, is);
+  return held;
+}
+
+/** Whether every secret that an enabled device refers to can be read now. */
+async function readable(
+  devices: readonly Device[],
+  readSecret: (ref: SecretRef) => Promise<string>,
+): Promise<boolean> {
+  const used = new Map<string, Credentials>();
+  for (const { enabled, credentials } of devices) if (enabled) used.set(credentials.name, credentials);
+  // Together: each may be a program that does not answer for its ten seconds.
+  const reads = [...used.values()].flatMap(({ password, enable, privateKey, passphrase }) =>
+    [password, enable, privateKey, passphrase].flatMap((ref) =>
+      ref === null || ref === 'same-as-password' ? [] : [readSecret(ref)],
+    ),
+  );
+  const results = await Promise.allSettled(reads);
+  return results.every(({ status }) => status === 'fulfilled');
+}
+
+async function freeBytes(path: string): Promise<number | null> {
+  return statfs(path).then(
+    ({ bavail, bsize }) => bavail * bsize,
+    () => null,
+  );
+}
+
+/** Of a file, or of everything below a directory; what goes away meanwhile counts nothing. */
+async function sizeOf(path: string): Promise<number> {
+  const found = await stat(path).catch(() => null);
+  if (found === null) return 0;
+  if (!found.isDirectory()) return found.size;
+  let bytes = 0;
+  for (const name of await readdir(path).catch(() => [])) bytes += await sizeOf(join(path, name));
+  return bytes;
+}

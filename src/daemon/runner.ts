@@ -1,0 +1,156 @@
+import type { Clock } from '../core/clock.ts';
+import type { Device } from '../core/device.ts';
+import { failureOf, type Stage } from '../core/errors.ts';
+import type { RunEnded, Trigger } from '../core/run.ts';
+import { artefactPath } from '../gitstore/paths.ts';
+import type { Repository } from '../gitstore/repository.ts';
+import type { MetricsSink } from '../metrics/sink.ts';
+import { withAttempts } from '../pipeline/attempts.ts';
+import { type BackupHands, runBackup } from '../pipeline/run-backup.ts';
+import { createLoginGate, type LoginGate } from '../scheduler/login-gate.ts';
+import { collect } from '../transport/collect.ts';
+import { createTranscript } from '../transport/transcript.ts';
+import { type Context, driverOf, type State } from './services/context.ts';
+import { keepTranscript } from './services/transcripts.ts';
+import { openVault } from './vault.ts';
+
+/** The largest artefact that is read; a device that sends more is broken or hostile. */
+export const maxArtefactBytes = 64 * 1024 * 1024;
+
+/** Of the session of one run; the beginning and the end of more are kept. */
+export const transcriptBytes = 1024 * 1024;
+
+/** One run that is asked for. */
+interface Job {
+  readonly device: Device;
+  readonly trigger: Trigger;
+  /** UTC epoch milliseconds; null where no slot asked for it. */
+  readonly slotMs: number | null;
+  readonly runId: string;
+  readonly signal: AbortSignal;
+  readonly onProgress: (receivedBytes: number) => void;
+}
+
+/** Reads devices, with retries and the hold-back of credentials. */
+export interface Runner {
+  /** Never rejects. */
+  readonly run: (job: Job) => Promise<RunEnded>;
+  readonly gate: LoginGate;
+}
+
+/**
+ * What reads devices for the command line and for the daemon alike. `metrics` null: nobody counts.
+ * Throws UsageError where secrets could neither be masked nor sealed.
+ */
+export async function createRunner(
+  context: Context,
+  state: State,
+  metrics: MetricsSink | null,
+): Promise<Runner> {
+  const { clock, readSecret } = context;
+  const { settings } = await context.configuration();
+  const vault = await openVault(settings, context);
+  const gate = createLoginGate({ clock, ledger: state.ledger, readSecret, key: vault.fingerprintKey });
+  const repository = metrics === null ? state.repository : timed(state.repository, metrics, context);
+
+  const run = async (job: Job): Promise<RunEnded> => {
+    // As it is when the run begins: a reload does not change it.
+    const configuration = await context.configuration();
+    const driver = driverOf(configuration, job.device.platform);
+    const transcript = createTranscript({ limitBytes: transcriptBytes });
+    const stages = stopwatch(clock, metrics);
+    const hands: BackupHands = {
+      ...state,
+      ...vault,
+      repository,
+      artefactPath,
+      clock,
+      inGit: configuration.settings.secrets.inGit,
+      onStage: stages.begin,
+      collect: (_job, readTwice) => {
+        const { device, slotMs, signal, onProgress } = job;
+        const { platform, maxRuntimeMs } = device;
+        const attempts = { clock, random: Math.random, maxRuntimeMs, signal, onFailed: () => {} };
+        return withAttempts(attempts, (attempt) =>
+          gate.around(device, slotMs, attempt.signal, async (login) => {
+            metrics?.attemptStarted(platform);
+            let receivedBytes = 0;
+            const counted = (bytes: number): void => {
+              receivedBytes = bytes;
+              onProgress(bytes);
+            };
+            try {
+              const collected = await collect({
+                device: { ...device, maxRuntimeMs: attempt.leftMs },
+                driver,
+                readSecret: login.readSecret,
+                hostKeys: state.hostKeys,
+                clock,
+                signal: attempt.signal,
+                readTwice,
+                maxBytes: maxArtefactBytes,
+                onLoggedIn: login.accepted,
+                onProgress: counted,
+                onStage: stages.begin,
+                transcript,
+              });
+              metrics?.attemptEnded({ platform, failure: null, receivedBytes });
+              return collected;
+            } catch (error) {
+              // What follows is the wait for the next attempt, or the end.
+              stages.end();
+              metrics?.attemptEnded({ platform, failure: failureOf(error), receivedBytes });
+              throw error;
+            }
+          }),
+        );
+      },
+    };
+    const ended = await runBackup({ ...job, driver }, hands);
+    stages.end();
+    if (ended.settled.outcome === 'failed' && configuration.settings.transcripts === 'failed') {
+      await keepTranscript(settings.stateDir, ended, driver, transcript).catch((error: unknown) =>
+        context.log().then((log) => log.warn('a transcript could not be kept', { error: String(error) })),
+      );
+    }
+    return ended;
+  };
+  return { run, gate };
+}
+
+/** Times the stages of one run, each from its beginning to the next one's. */
+function stopwatch(
+  clock: Clock,
+  metrics: MetricsSink | null,
+): { readonly begin: (stage: Stage) => void; readonly end: () => void } {
+  let now: { readonly stage: Stage; readonly sinceMs: number } | null = null;
+  const end = (): void => {
+    if (now !== null) metrics?.stage(now.stage, clock.monotonicMs() - now.sinceMs);
+    now = null;
+  };
+  return {
+    begin(stage) {
+      end();
+      now = { stage, sinceMs: clock.monotonicMs() };
+    },
+    end,
+  };
+}
+
+/** Tells the metrics how long each commit took to become durable, and of each that did not. */
+function timed(repository: Repository, metrics: MetricsSink, { clock }: Context): Repository {
+  return {
+    ...repository,
+    async commit(request) {
+      const startedMs = clock.monotonicMs();
+      try {
+        const committed = await repository.commit(request);
+        metrics.committed(1, clock.monotonicMs() - startedMs);
+        return committed;
+      } catch (error) {
+        metrics.commitFailed(failureOf(error));
+        throw error;
+      }
+    },
+  };
+}

@@ -1,0 +1,112 @@
+import { describe } from '../../core/catalogue.ts';
+import type { Credentials, SecretRef } from '../../core/device.ts';
+import {
+  BackupError,
+  failureOf,
+  InvalidConfiguration,
+  OperationError,
+  type Problem,
+} from '../../core/errors.ts';
+import { Reader } from '../../inventory/schema.ts';
+import { type Path, readYaml } from '../../inventory/yaml.ts';
+import { parsePrivateKey } from '../../transport/private-key.ts';
+import { readFingerprintKey } from '../vault.ts';
+import type { Configuration, Context } from './context.ts';
+
+/** What a failed reading of a secret means to somebody who is not the service. */
+const perhapsRight = 'which is right where only the service may read it';
+
+/**
+ * Reads every secret that a backup of these devices reads, and forgets it. What is wrong with the login of
+ * a device is a warning: it may exist for the user of the service alone. Throws InvalidConfiguration where
+ * the fingerprint key is no key, or cannot be read although this user should be able to: then every backup
+ * would fail.
+ */
+export async function checkSecrets(
+  context: Context,
+  configuration: Configuration,
+): Promise<readonly Problem[]> {
+  const { settings, devices, file } = configuration;
+  const logins = new Map(devices.map(({ credentials }) => [credentials.name, credentials]));
+  const [key, ...found] = await Promise.all([
+    fingerprintKeyMistake(context, configuration),
+    ...[...logins.values()].map((login) => loginMistakes(context, login)),
+  ]);
+  const mistakes = found.flat();
+  const warnings = mistakes.length === 0 ? [] : placed(settings.inventory, mistakes);
+  if (key === null) return warnings;
+  const [problem] = placed(file, [key]) as [Problem];
+  if (!key.fatal) return [problem, ...warnings];
+  throw new InvalidConfiguration([problem]);
+}
+
+interface Mistake {
+  readonly at: Path;
+  readonly message: string;
+}
+
+/** The files were read a moment ago: only a mistake is worth reading them again, for its line. */
+function placed(file: string, mistakes: readonly Mistake[]): readonly Problem[] {
+  const reader = new Reader(file, readYaml(file, Number.MAX_SAFE_INTEGER));
+  return mistakes.map(({ at, message }) => reader.problem(at, message));
+}
+
+async function fingerprintKeyMistake(
+  context: Context,
+  { settings }: Configuration,
+): Promise<(Mistake & { readonly fatal: boolean }) | null> {
+  const { fingerprintKey, inGit } = settings.secrets;
+  if (inGit === 'keep') return null;
+  const at = ['secrets', 'fingerprint_key'];
+  try {
+    await readFingerprintKey(settings, context);
+    return null;
+  } catch (error) {
+    if (error instanceof OperationError) return { at, message: error.message, fatal: true };
+    // The environment and the credentials of a unit are there for the service alone.
+    const fatal = 'file' in fingerprintKey || 'command' in fingerprintKey;
+    return { at, message: unreadable(error, !fatal), fatal };
+  }
+}
+
+async function loginMistakes(
+  { readSecret }: Context,
+  { name, password, enable, privateKey, passphrase }: Credentials,
+): Promise<readonly Mistake[]> {
+  const mistakes: Mistake[] = [];
+  const read = async (key: string, ref: SecretRef | 'same-as-password' | null): Promise<string | null> => {
+    if (ref === null || ref === 'same-as-password') return null;
+    try {
+      return await readSecret(ref);
+    } catch (error) {
+      mistakes.push({ at: ['credentials', name, key], message: unreadable(error, true) });
+      return null;
+    }
+  };
+  await read('password', password);
+  await read('enable', enable);
+  const key = await read('private_key', privateKey);
+  const phrase = await read('passphrase', passphrase);
+  if (privateKey !== null && key !== null && (passphrase === null || phrase !== null)) {
+    try {
+      parsePrivateKey(key, phrase ?? undefined, privateKey);
+    } catch (error) {
+      const { detail } = secretUnavailable(error);
+      const { todo } = describe(failureOf(error));
+      mistakes.push({ at: ['credentials', name, 'private_key'], message: `${detail.problem}; ${todo}` });
+    }
+  }
+  return mistakes;
+}
+
+function unreadable(error: unknown, mayBeRight: boolean): string {
+  const { reference, problem } = secretUnavailable(error).detail;
+  return `${reference} cannot be read here: ${problem}${mayBeRight ? `, ${perhapsRight}` : ''}`;
+}
+
+/** Throws anything else on: it is a defect. */
+function secretUnavailable(error: unknown): BackupError<'inventory.secret-unavailable'> {
+  if (error instanceof BackupError && error.code === 'inventory.secret-unavailable')
+    return error as BackupError<'inventory.secret-unavailable'>;
+  throw error;
+}

@@ -1,0 +1,56 @@
+import { collectDefaultMetrics, Registry } from 'prom-client';
+import { type Counters, createCounters } from './counters.ts';
+import { type Build, collectorText, type DeviceDetail, deviceSlices } from './gauges.ts';
+import type { MetricsSource } from './source.ts';
+
+/** What `/metrics` answers with, and what feeds it. */
+export interface Metrics extends Counters {
+  /** Of `render`: text format 0.0.4. OpenMetrics would rename the counters for good. */
+  readonly contentType: string;
+  /** Everything as it is now. Rejects with what the source rejects with. */
+  render(): Promise<string>;
+}
+
+export interface MetricsOptions {
+  readonly source: MetricsSource;
+  /** The ids of the drivers: the closed list of the label `platform`. */
+  readonly platforms: readonly string[];
+  /** The setting `metrics.device_detail`. */
+  readonly deviceDetail: DeviceDetail;
+  readonly build: Build;
+}
+
+/** Gauges of prom-client that are named like counters, which `promtool check metrics` refuses. */
+const misnamed = [
+  'nodejs_active_handles_total',
+  'nodejs_active_requests_total',
+  'nodejs_active_resources_total',
+] as const;
+
+/** A registry of its own, so that two of them in one process know nothing of each other. */
+export function createMetrics({ source, platforms, deviceDetail, build }: MetricsOptions): Metrics {
+  const registry = new Registry();
+  collectDefaultMetrics({ register: registry });
+  for (const name of misnamed) registry.removeSingleMetric(name);
+  const counters = createCounters(registry, platforms);
+  return {
+    ...counters,
+    contentType: registry.contentType,
+    render: async () => {
+      const [view, devices] = await Promise.all([source.collector(), source.devices()]);
+      const parts = [await registry.metrics(), collectorText(view, devices, platforms, build)];
+      for (const slice of deviceSlices(devices, deviceDetail)) {
+        parts.push(slice);
+        await turn();
+      }
+      return parts.join('');
+    },
+  };
+}
+
+/** Lets sessions, timers and other requests go on. */
+function turn(): Promise<void> {
+  return new Promise((resolve) => {
+    setImmediate(resolve);
+  });
+}

@@ -1,0 +1,454 @@
+import { failureOf } from '../core/errors.ts';
+import type { RunEnded, Trigger } from '../core/run.ts';
+import type { PlannedDevice } from '../inventory/precedence.ts';
+import type { SlotWrite } from '../ledger/slots.ts';
+import type { Calendar } from './calendar.ts';
+import { decide, nextStartMs } from './due.ts';
+import { Entry, type Start } from './entry.ts';
+import { Queue } from './queue.ts';
+import { Roster } from './roster.ts';
+import type { RunJob, RunRequest, Scheduler, SchedulerOptions, SchedulerState } from './scheduler.ts';
+import { Sessions } from './sessions.ts';
+import { Timekeeper } from './timekeeper.ts';
+import { type EndWrite, endsIn, writesOf } from './writes.ts';
+
+/** What one go may do before others have their turn: rows, time, and starts (each writes a row of its own). */
+const rowsAtOnce = 200;
+const goMs = 30;
+const startsAtOnce = 8;
+/** A decision can call for another one; more than this is a mistake, and the next tick's. */
+const rounds = 4;
+/** Whoever runs a device has its own limit; this ends what outlived it. */
+const overrunMs = 10 * 60_000;
+/** A device whose run the ledger could not take is left alone for so long. */
+const restMs = 60_000;
+/** The same trouble is told again after this time. */
+const tellAgainMs = 60_000;
+
+/** A run that somebody asked for. */
+interface Asked {
+  readonly entry: Entry;
+  readonly request: RunRequest;
+  readonly done: (ended: RunEnded) => void;
+}
+
+/** What there is to do for one device. */
+interface Found {
+  readonly entry: Entry;
+  readonly start: Start | null;
+  readonly writes: readonly SlotWrite[];
+}
+
+/** A run in progress. */
+interface Running {
+  readonly entry: Entry;
+  readonly job: RunJob;
+  readonly stop: AbortController;
+  readonly asked: Asked | null;
+  readonly startedAtMs: number;
+}
+
+/**
+ * A scheduler of this inventory on this ledger; registers every device. Nothing happens before the first
+ * `tick`. Throws OperationError where the ledger refuses a device (its platform changed).
+ */
+export function createScheduler(options: SchedulerOptions): Scheduler {
+  return new Loop(options);
+}
+
+class Loop implements Scheduler {
+  readonly #options: SchedulerOptions;
+  readonly #time: Timekeeper;
+  readonly #sessions: Sessions;
+  readonly #roster: Roster;
+  readonly #queue = new Queue<Asked>();
+  readonly #running = new Set<Running>();
+  readonly #told = new Map<string, number>();
+  #lastTick: { readonly wallMs: number; readonly monotonicMs: number } | null = null;
+  readonly #postponed: Entry[] = [];
+  #continues = false;
+  #draining = false;
+  readonly #idle: (() => void)[] = [];
+
+  constructor(options: SchedulerOptions) {
+    const { clock, ledger, calendar, devices, workers } = options;
+    this.#options = options;
+    this.#time = new Timekeeper(clock.nowMs(), clock.monotonicMs());
+    this.#sessions = new Sessions(workers);
+    this.#roster = new Roster(ledger, calendar, this.#time, this.#sessions);
+    this.reload(devices, workers);
+  }
+
+  tick(): void {
+    const { clock, sink } = this.#options;
+    const wallMs = clock.nowMs();
+    const monotonicMs = clock.monotonicMs();
+    this.#guard(() => {
+      const { jumpedByMs } = this.#time.notice(wallMs, monotonicMs);
+      if (jumpedByMs !== null) {
+        sink.clockJumped(jumpedByMs);
+        // "Now" means other rows.
+        this.#roster.reread(wallMs);
+      }
+      this.#roster.rereadPassed(wallMs);
+      this.#roster.refresh(wallMs);
+      // First those that the last go did not come to: else the same ones would wait for ever.
+      const postponed = this.#postponed.splice(0);
+      this.#settle(postponed.length > 0 ? postponed : this.#roster.entries, wallMs);
+    });
+    this.#lastTick = { wallMs, monotonicMs };
+    this.#dispatch();
+  }
+
+  reload(devices: readonly PlannedDevice[], workers: number): void {
+    const nowMs = this.#options.clock.nowMs();
+    this.#postponed.length = 0;
+    const gone = new Map([...this.#roster.entries].map((entry) => [entry.deviceId, entry]));
+    const { ended, dropped } = this.#roster.load(devices, nowMs);
+    this.#sessions.workers = workers;
+    // What may start is decided anew, under what holds now.
+    for (const entry of gone.values()) this.#queue.want(entry, null);
+    this.#refuse(({ entry }) => entry.departed || dropped.includes(entry));
+    this.#tell(ended, (deviceId) => this.#roster.get(deviceId) ?? gone.get(deviceId) ?? null);
+  }
+
+  runNow(names: readonly string[], request: RunRequest): Promise<readonly RunEnded[]> {
+    const entries = names.map((name) => {
+      const entry = this.#roster.named(name);
+      if (entry === null) throw new RangeError(`there is no device ${name}`);
+      return entry;
+    });
+    const runs = entries.map(
+      (entry) =>
+        new Promise<RunEnded>((resolve) => {
+          this.#queue.asked.push({ entry, request, done: resolve });
+        }),
+    );
+    const mine = (asked: Asked) => asked.request === request;
+    const refuse = () => this.#refuse(mine);
+    if (request.signal.aborted || this.#draining) refuse();
+    request.signal.addEventListener('abort', refuse, { once: true });
+    this.#dispatch();
+    return Promise.all(runs).finally(() => request.signal.removeEventListener('abort', refuse));
+  }
+
+  pause(): void {
+    this.#time.pause(this.#options.clock.nowMs());
+    this.#wakeAll();
+  }
+
+  resume(): void {
+    this.#time.resume(this.#options.clock.nowMs());
+    this.#wakeAll();
+  }
+
+  async drain(): Promise<void> {
+    this.#draining = true;
+    this.#refuse(() => true);
+    if (this.#running.size > 0) await new Promise<void>((resolve) => this.#idle.push(resolve));
+  }
+
+  abort(): void {
+    for (const { stop } of this.#running) stop.abort();
+  }
+
+  state(): SchedulerState {
+    const slots = [...this.#queue.wanted].flatMap(({ start }) => (start === null ? [] : [start.slotMs]));
+    return {
+      lastTickMs: this.#lastTick?.wallMs ?? null,
+      lastTickMonotonicMs: this.#lastTick?.monotonicMs ?? null,
+      queueLength: this.#queue.length,
+      oldestQueuedMs: slots.length === 0 ? null : slots.reduce((a, b) => Math.min(a, b)),
+      workers: this.#sessions.workers,
+      busy: this.#sessions.busy,
+      paused: this.#time.paused,
+      draining: this.#draining,
+      running: [...this.#running].map(({ job, startedAtMs }) => ({
+        device: job.device.name,
+        runId: job.runId,
+        startedAtMs,
+      })),
+    };
+  }
+
+  present(device: string): ReturnType<Scheduler['present']> {
+    const entry = this.#roster.named(device);
+    const { upSinceMs, paused, absences } = this.#time;
+    if (entry === null) return null;
+    return { upSinceMs, paused, absences, running: entry.running, history: entry.history };
+  }
+
+  /* ── Finding out what there is to do ───────────────────────────────────────────────────── */
+
+  /**
+   * Decides for these devices and writes it down; what became possible by that is decided again. What does
+   * not fit into one go is kept for the next one.
+   */
+  #settle(entries: Iterable<Entry>, nowMs: number): void {
+    const { calendar, clock } = this.#options;
+    const beganMs = clock.monotonicMs();
+    let left = entries;
+    for (let round = 0; round < rounds; round++) {
+      const found: Found[] = [];
+      const postponed: Entry[] = [];
+      let rows = 0;
+      for (const entry of left) {
+        // Nearly every device at nearly every tick.
+        if (nowMs < entry.asleepUntilMs) continue;
+        if (rows >= rowsAtOnce || clock.monotonicMs() - beganMs > goMs) {
+          postponed.push(entry);
+          continue;
+        }
+        const one = this.#find(entry, nowMs);
+        rows += one.writes.length;
+        if (one.writes.length > 0) {
+          found.push(one);
+          continue;
+        }
+        this.#queue.want(entry, one.start);
+        entry.asleepUntilMs = nothingNewBefore(calendar, entry, nowMs);
+      }
+      this.#postponed.push(...postponed);
+      if (found.length > 0) this.#carryOut(found);
+      if (postponed.length > 0) this.#continueSoon();
+      if (postponed.length > 0 || found.length === 0) return;
+      left = this.#roster.refresh(nowMs);
+    }
+  }
+
+  #wakeAll(): void {
+    for (const entry of this.#roster.entries) entry.wake();
+  }
+
+  #find(entry: Entry, nowMs: number): Found {
+    const decisions = decide(this.#options.calendar, entry, nowMs);
+    const writes = decisions.length === 0 ? [] : writesOf(entry.deviceId, decisions);
+    const start = decisions.find((decision) => decision.kind === 'start') ?? null;
+    if (!entry.departed) return { entry, start, writes };
+    if (entry.open.length === 0 && entry.running === null) this.#roster.drop(entry);
+    // Nothing falls due for a device that is gone, and nothing begins.
+    const open = new Set(entry.open.map(({ slotMs }) => slotMs));
+    return {
+      entry,
+      start: null,
+      writes: writes.filter(({ kind, slotMs }) => kind === 'close' && open.has(slotMs)),
+    };
+  }
+
+  /** Rows first: what starts has one. */
+  #carryOut(found: readonly Found[]): void {
+    const { slots } = this.#options.ledger;
+    const carryOut = (some: readonly Found[]) => {
+      const ended = slots.write(some.flatMap(({ writes }) => writes));
+      for (const { entry, start } of some) this.#queue.want(entry, start);
+      this.#tell(endsIn(ended), (deviceId) => this.#roster.get(deviceId));
+    };
+    try {
+      carryOut(found);
+    } catch (thrown) {
+      const { code } = failureOf(thrown);
+      if (code.startsWith('store.') || code === 'record.busy') throw thrown;
+      // One row that cannot be written must not keep the others from being written.
+      for (const one of found) this.#guard(() => carryOut([one]));
+    }
+  }
+
+  #tell(ended: readonly EndWrite[], entryOf: (deviceId: string) => Entry | null): void {
+    const { sink } = this.#options;
+    for (const write of ended) {
+      const device = entryOf(write.deviceId)?.device ?? null;
+      if (device === null) continue;
+      const { end, slotMs, deadlineMs, detectedAtMs } = write;
+      const [lastMs, count] = write.kind === 'record-more' ? [write.lastMs, write.count] : [slotMs, 1];
+      const slot = { device, slotMs, lastMs, count, deadlineMs, detectedAtMs };
+      if (end.state === 'missed') sink.slotMissed(slot, end.cause);
+      if (end.state === 'skipped') sink.slotSkipped(slot, end.cause);
+    }
+  }
+
+  /** What is left to do, after others had their turn. */
+  #continueSoon(): void {
+    if (this.#continues) return;
+    this.#continues = true;
+    this.#options.clock.after(0, () => {
+      this.#continues = false;
+      this.tick();
+    });
+  }
+
+  /** The loop lives on, whatever happens in it. */
+  #guard(work: () => void): void {
+    try {
+      work();
+    } catch (thrown) {
+      const { clock, sink } = this.#options;
+      const nowMs = clock.monotonicMs();
+      const what = JSON.stringify(failureOf(thrown));
+      if (nowMs < (this.#told.get(what) ?? Number.NEGATIVE_INFINITY) + tellAgainMs) return;
+      if (this.#told.size > 100) this.#told.clear();
+      this.#told.set(what, nowMs);
+      sink.failed(thrown);
+    }
+  }
+
+  /* ── Running it ────────────────────────────────────────────────────────────────────────── */
+
+  #dispatch(): void {
+    const { clock } = this.#options;
+    if (this.#draining) return;
+    for (let starts = 0; !this.#sessions.full; starts++) {
+      if (starts >= startsAtOnce) {
+        this.#continueSoon();
+        return;
+      }
+      const nowMs = clock.nowMs();
+      const rested = clock.monotonicMs();
+      const taken = this.#queue.take((entry, asked) => {
+        if (!this.#sessions.admits(entry)) return false;
+        return asked || (!this.#time.paused && entry.restMs <= rested && mayStart(entry, nowMs));
+      });
+      if (taken === null) return;
+      if (taken instanceof Entry) this.#startPlanned(taken, nowMs);
+      else this.#start(taken.entry, taken.request.trigger, null, null, taken);
+    }
+  }
+
+  #startPlanned(entry: Entry, nowMs: number): void {
+    const { start } = entry;
+    if (start === null) return;
+    entry.start = null;
+    this.#start(entry, start.trigger, start.slotMs, Math.max(0, nowMs - start.notBeforeMs), null);
+  }
+
+  #start(
+    entry: Entry,
+    trigger: Trigger,
+    slotMs: number | null,
+    delayMs: number | null,
+    asked: Asked | null,
+  ): void {
+    const { clock, newRunId, runner, sink } = this.#options;
+    const { device } = entry;
+    if (device === null) return;
+    const runId = newRunId();
+    const startedAtMs = clock.nowMs();
+    const stop = new AbortController();
+    const interrupt = () => stop.abort();
+    asked?.request.signal.addEventListener('abort', interrupt, { once: true });
+    const backstop = clock.after(device.maxRuntimeMs + overrunMs, interrupt);
+    const job: RunJob = {
+      device,
+      trigger,
+      slotMs,
+      runId,
+      signal: stop.signal,
+      onProgress: (receivedBytes) => asked?.request.onProgress?.(device.name, receivedBytes),
+    };
+    const running: Running = { entry, job, stop, asked, startedAtMs };
+    this.#running.add(running);
+    this.#sessions.begin(entry);
+    this.#queue.want(entry, null);
+    entry.running = { runId, trigger, slotMs, startedAtMs };
+    sink.runStarted(job, delayMs);
+    asked?.request.onStarted?.(device.name);
+    const end = (ended: RunEnded) => {
+      backstop.cancel();
+      asked?.request.signal.removeEventListener('abort', interrupt);
+      this.#end(running, ended);
+    };
+    // Also what it throws at once is the end of this run, not of the loop.
+    void (async () => runner(job))().then(end, (thrown: unknown) => {
+      sink.failed(thrown);
+      end(this.#endWithout(running, thrown));
+    });
+  }
+
+  #end(running: Running, ended: RunEnded): void {
+    const { clock, ledger, sink } = this.#options;
+    const { entry, job, asked } = running;
+    this.#running.delete(running);
+    this.#sessions.end(entry);
+    entry.running = null;
+    entry.wake();
+    let recorded = false;
+    this.#guard(() => {
+      recorded = (ledger.run(job.runId)?.endedAtMs ?? null) !== null;
+    });
+    if (!recorded) entry.restMs = clock.monotonicMs() + restMs;
+    sink.runEnded(ended);
+    asked?.request.onEnded?.(ended);
+    asked?.done(ended);
+    this.#guard(() => {
+      const nowMs = clock.nowMs();
+      this.#settle(new Set([entry, ...this.#roster.refresh(nowMs)]), nowMs);
+    });
+    this.#dispatch();
+    if (this.#running.size === 0) for (const resolve of this.#idle.splice(0)) resolve();
+  }
+
+  /** Ends requests that wait. */
+  #refuse(which: (asked: Asked) => boolean): void {
+    const refused = this.#queue.asked.filter(which);
+    const kept = this.#queue.asked.filter((asked) => !refused.includes(asked));
+    this.#queue.asked.splice(0, this.#queue.asked.length, ...kept);
+    for (const { entry, request, done } of refused) {
+      const { device } = entry;
+      if (device === null) continue;
+      const nowMs = this.#options.clock.nowMs();
+      const ended = endedOf(device, request.trigger, this.#options.newRunId(), nowMs, nowMs, {
+        code: 'run.interrupted',
+        detail: { by: 'signal' },
+      });
+      request.onEnded?.(ended);
+      done(ended);
+    }
+  }
+
+  #endWithout({ job, startedAtMs }: Running, thrown: unknown): RunEnded {
+    const nowMs = this.#options.clock.nowMs();
+    return endedOf(job.device, job.trigger, job.runId, startedAtMs, nowMs, failureOf(thrown));
+  }
+}
+
+/**
+ * Until when `decide` says the same of a device that it has just nothing to write for, if nothing changes: a
+ * fleet of ten thousand is not decided about every second. Never later than its next slot.
+ */
+function nothingNewBefore(calendar: Calendar, entry: Entry, nowMs: number): number {
+  const { start, open, running, departed, plan } = entry;
+  if (departed || running !== null) return nowMs;
+  const next = calendar.next(plan.schedule, plan.timezone, nowMs) ?? Number.POSITIVE_INFINITY;
+  if (start !== null && open.length <= 1) return Math.min(next, start.notAfterMs + 1);
+  if (start !== null || open.length > 0) return nowMs;
+  // What follows a missed or a failed slot.
+  return Math.min(next, nextStartMs(calendar, entry, nowMs) ?? Number.POSITIVE_INFINITY);
+}
+
+function mayStart({ start }: Entry, nowMs: number): boolean {
+  return start !== null && start.notBeforeMs <= nowMs && nowMs <= start.notAfterMs;
+}
+
+/** The end of a run that never came to its own. */
+function endedOf(
+  device: PlannedDevice,
+  trigger: Trigger,
+  runId: string,
+  startedAtMs: number,
+  endedAtMs: number,
+  failure: ReturnType<typeof failureOf>,
+): RunEnded {
+  return {
+    runId,
+    device: device.name,
+    group: device.group,
+    platform: device.platform,
+    trigger,
+    startedAtMs,
+    endedAtMs,
+    settled: { outcome: 'failed', failure },
+    restorable: null,
+    restorableBecause: null,
+    artefacts: [],
+    stack: null,
+  };
+}

@@ -1,0 +1,174 @@
+import { generateKeyPairSync } from 'node:crypto';
+import { chmodSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { generateIdentity } from '../../../src/artefacts/unseal.ts';
+import type { Checked } from '../../../src/cli/services.ts';
+import { systemClock } from '../../../src/core/clock.ts';
+import { InvalidConfiguration, type Problem } from '../../../src/core/errors.ts';
+import { localServices } from '../../../src/daemon/compose.ts';
+import { createContext } from '../../../src/daemon/context.ts';
+import { writeFirstConfiguration } from '../../../src/daemon/init.ts';
+
+let dir: string;
+let env: Record<string, string>;
+
+beforeEach(async () => {
+  dir = mkdtempSync(join(tmpdir(), 'roundsman-check-'));
+  env = { RM_PASSWORD: 'x' };
+  await writeFirstConfiguration(dir, generateIdentity);
+});
+afterEach(() => rmSync(dir, { recursive: true, force: true }));
+
+const file = (name: string) => join(dir, name);
+
+function settings(edit: (text: string) => string): void {
+  writeFileSync(file('roundsman.yaml'), edit(readFileSync(file('roundsman.yaml'), 'utf8')));
+}
+
+/** One device that logs in with these keys of its credentials. */
+function login(...keys: readonly string[]): void {
+  writeFileSync(
+    file('devices.yaml'),
+    `credentials:
+  readonly:
+    username: backup
+${keys.map((key) => `    ${key}\n`).join('')}devices:
+  - { name: fw1, platform: cisco_asa, host: 127.0.0.1, credentials: readonly }
+`,
+  );
+}
+
+async function check(): Promise<Checked> {
+  const options = { configFile: file('roundsman.yaml'), logLines: false };
+  await using context = createContext(options, env, systemClock);
+  return await localServices(context, env).check();
+}
+
+async function problems(): Promise<readonly Problem[]> {
+  const thrown = await check().then(
+    () => null,
+    (error: unknown) => error,
+  );
+  expect(thrown).toBeInstanceOf(InvalidConfiguration);
+  return (thrown as InvalidConfiguration).problems;
+}
+
+describe('the fingerprint key', () => {
+  const place = () => ({ file: file('roundsman.yaml'), path: 'secrets.fingerprint_key', line: 16 });
+
+  it('that is there is no reason for a word', async () => {
+    expect((await check()).warnings.filter(({ path }) => path.includes('fingerprint'))).toEqual([]);
+  });
+
+  it('that is missing is a mistake', async () => {
+    rmSync(file('fingerprint.key'));
+    expect(await problems()).toEqual([
+      {
+        ...place(),
+        message: `file ${file('fingerprint.key')} cannot be read here: does not exist`,
+        nearest: null,
+      },
+    ]);
+  });
+
+  it('that others can read is a mistake', async () => {
+    chmodSync(file('fingerprint.key'), 0o644);
+    expect(await problems()).toMatchObject([{ ...place(), message: expect.stringContaining('chmod 0400') }]);
+  });
+
+  it('that is no key is a mistake, and nothing of it is shown', async () => {
+    writeFileSync(file('fingerprint.key'), 'c4n4ry\n');
+    const found = await problems();
+    expect(found).toMatchObject([{ ...place(), message: expect.stringContaining('not 64 hex digits') }]);
+    expect(JSON.stringify(found)).not.toContain('c4n4ry');
+  });
+
+  it('that only the service is given is a warning', async () => {
+    settings((text) => text.replace(/fingerprint_key: .*/, 'fingerprint_key: { credential: fingerprint }'));
+    expect((await check()).warnings).toContainEqual({
+      ...place(),
+      message: expect.stringMatching(
+        /^systemd credential fingerprint cannot be read here: .*only the service may/,
+      ),
+      nearest: null,
+    });
+  });
+
+  it('is not asked for where nothing is masked', async () => {
+    rmSync(file('fingerprint.key'));
+    settings((text) => text.replace('secrets:\n', 'secrets:\n  in_git: keep\n'));
+    expect((await check()).warnings.map(({ path }) => path)).toContain('secrets.in_git');
+  });
+});
+
+describe('secrets of credentials', () => {
+  it('that can be read are no reason for a word', async () => {
+    login('password: { env: RM_PASSWORD }', 'enable: true');
+    expect((await check()).warnings.filter(({ message }) => message.includes('RM_PASSWORD:'))).toEqual([]);
+  });
+
+  it('that cannot be read are warnings with their place', async () => {
+    login('password: { env: RM_GONE }', 'enable: { file: ./gone }');
+    const { warnings } = await check();
+    expect(warnings).toContainEqual({
+      ...{ file: file('devices.yaml'), path: 'credentials.readonly.password', line: 4, nearest: null },
+      message: expect.stringMatching(
+        /^environment variable RM_GONE cannot be read here: is not set, .* only the service may/,
+      ),
+    });
+    expect(warnings).toContainEqual({
+      ...{ file: file('devices.yaml'), path: 'credentials.readonly.enable', line: 5, nearest: null },
+      message: expect.stringContaining(`file ${file('gone')} cannot be read here: does not exist`),
+    });
+  });
+
+  it('of a login that no device uses are left alone', async () => {
+    login('password: { env: RM_GONE }');
+    writeFileSync(
+      file('devices.yaml'),
+      readFileSync(file('devices.yaml'), 'utf8').replace(/devices:[\s\S]*/, 'devices: []\n'),
+    );
+    expect((await check()).warnings.filter(({ message }) => message.includes('is not set'))).toEqual([]);
+  });
+
+  it('a private key that cannot be used is a warning that says what to do', async () => {
+    const { privateKey } = generateKeyPairSync('rsa', {
+      modulusLength: 2048,
+      publicKeyEncoding: { type: 'spki', format: 'pem' },
+      privateKeyEncoding: { type: 'pkcs8', format: 'pem' },
+    });
+    for (const [text, expected] of [
+      ['c4n4ry', /not a private key .*`ssh-keygen -p -f FILE -m PEM/],
+      [privateKey, /convert the key: `ssh-keygen -p -f FILE -m PEM/],
+    ] as const) {
+      writeFileSync(file('key'), text, { mode: 0o600 });
+      login('private_key: { file: ./key }');
+      const { warnings } = await check();
+      expect(warnings).toContainEqual({
+        ...{ file: file('devices.yaml'), path: 'credentials.readonly.private_key', line: 4, nearest: null },
+        message: expect.stringMatching(expected),
+      });
+      expect(JSON.stringify(warnings)).not.toContain('c4n4ry');
+    }
+  });
+});
+
+describe('recipients', () => {
+  const edit = (change: (recipient: string) => string) => settings((text) => text.replace(/age1\w+/, change));
+
+  it('with a mistyped character are a mistake with its line', async () => {
+    edit((recipient) => recipient.replace(/.$/, (last) => (last === 'q' ? 'p' : 'q')));
+    expect(await problems()).toMatchObject([
+      { path: 'secrets.recipients[0]', line: 14, message: expect.stringContaining('mistyped') },
+    ]);
+  });
+
+  it('of an age plugin are a mistake: nothing could be sealed to them', async () => {
+    edit(() => 'age1yubikey1qwt50d05nh5vutpdzmlg5wn80xq5negm4uj9ghv0snvdd3yysf5yw3rhl3t');
+    expect(await problems()).toMatchObject([
+      { path: 'secrets.recipients[0]', message: expect.stringContaining('plugin') },
+    ]);
+  });
+});
