@@ -1,8 +1,11 @@
 import type { Device } from '../core/device.ts';
-import type { Failure, Problem, Restorable } from '../core/errors.ts';
+import type { Failure, Problem } from '../core/errors.ts';
 import type { RunEnded, SpoolEntry, Trigger } from '../core/run.ts';
 import type { RunRow, Version } from '../ledger/ledger.ts';
+import type { DeviceStatus } from '../ledger/status.ts';
 import type { TextDiff } from '../pipeline/diff.ts';
+
+export type { DeviceStatus };
 
 /** What is known of a call before any command runs. */
 export interface ServicesOptions {
@@ -72,28 +75,6 @@ export type BackupEvent =
   | { readonly type: 'started'; readonly device: string }
   | { readonly type: 'progress'; readonly device: string; readonly receivedBytes: number }
   | { readonly type: 'ended'; readonly ended: RunEnded };
-
-export type DeviceState = 'disabled' | 'never' | 'quarantined' | 'missed' | 'failing' | 'late' | 'ok';
-
-/** Where one device stands; instants are null where there is none (yet). */
-export interface DeviceStatus {
-  readonly device: string;
-  readonly platform: string;
-  readonly group: string;
-  readonly state: DeviceState;
-  /** Of the last good reading. */
-  readonly restorable: Restorable | null;
-  readonly restorableBecause: string | null;
-  readonly lastSuccessMs: number | null;
-  readonly lastAttemptMs: number | null;
-  readonly nextRunMs: number | null;
-  readonly dueMs: number | null;
-  readonly consecutiveFailures: number;
-  /** Of the last attempt; null where it succeeded. */
-  readonly failure: Failure | null;
-  /** The last attempt; null before the first. */
-  readonly runId: string | null;
-}
 
 /** A run, or a slot that no run served. A `RunRow` with `cause: null` is one. */
 export interface RunEntry extends Omit<RunRow, 'runId' | 'trigger' | 'state' | 'startedAtMs'> {

@@ -16,6 +16,7 @@ import { newRunId } from './run-id.ts';
 import { createRunner } from './runner.ts';
 import { schedulerSink } from './scheduler-sink.ts';
 import { reachAll, release } from './services/backup.ts';
+import { tightSchedules } from './services/check.ts';
 import { status } from './services/history.ts';
 import { surviveUnexpected } from './survive.ts';
 import { buildInfo } from './version.ts';
@@ -127,6 +128,8 @@ export async function runDaemon(
   const { devices } = await context.configuration();
   log.info('daemon started', { devices: devices.length, workers: settings.workers });
   phase = null;
+  for (const { message } of await tightSchedules(context))
+    log.warn('the schedule is too tight', { problem: message });
   notifier.ready(`keeping the schedule of ${devices.length} devices`);
 
   await aborted(signals.stop);

@@ -1,18 +1,9 @@
 import type { ErrorCode } from '../core/errors.ts';
 import type { Outcome, Trigger } from '../core/run.ts';
 import type { Plan } from '../inventory/precedence.ts';
+import type { MissedCause, SkippedReason, SlotEnd } from '../ledger/slots.ts';
 
-/** Why a slot was never started. */
-export type MissedCause = 'collector_down' | 'overload' | 'overlap' | 'clock' | 'paused';
-/** Why a slot was not meant to be started. */
-export type SkippedReason = 'disabled' | 'blackout' | 'superseded';
-
-/** How one slot ended. It is never rewritten. `runId` is the run that served it. */
-export type SlotEnd =
-  | { readonly state: 'changed' | 'unchanged'; readonly runId: string }
-  | { readonly state: 'failed' | 'quarantined'; readonly runId: string; readonly code: ErrorCode }
-  | { readonly state: 'missed'; readonly cause: MissedCause }
-  | { readonly state: 'skipped'; readonly cause: SkippedReason };
+export type { MissedCause, SkippedReason, SlotEnd };
 
 /** When a slot may start and by when it has to be done. UTC epoch milliseconds. */
 export interface SlotTimes {

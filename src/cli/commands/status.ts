@@ -1,11 +1,11 @@
 import { describe } from '../../core/catalogue.ts';
 import { quotable } from '../../core/display.ts';
 import { counted, duration, instant } from '../../core/units.ts';
+import type { DeviceState, DeviceStatus } from '../../ledger/status.ts';
 import { type Common, exitCodes } from '../context.ts';
 import { jsonFailure, jsonInstant } from '../json.ts';
 import type { Cli } from '../program.ts';
 import { select } from '../select.ts';
-import type { DeviceState, DeviceStatus } from '../services.ts';
 import type { Style } from '../terminal/style.ts';
 import { table } from '../terminal/table.ts';
 

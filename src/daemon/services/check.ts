@@ -1,4 +1,8 @@
 import type { Checked, Sizing } from '../../cli/services.ts';
+import type { Problem } from '../../core/errors.ts';
+import { duration } from '../../core/units.ts';
+import { createCalendar } from '../../scheduler/calendar.ts';
+import { startWithinMs } from '../../scheduler/due.ts';
 import { checkSecrets } from './check-secrets.ts';
 import type { Configuration, Context } from './context.ts';
 
@@ -15,12 +19,35 @@ const storedShare = 0.4;
 export async function check(context: Context): Promise<Checked> {
   const configuration = await context.configuration();
   const secrets = await checkSecrets(context, configuration);
+  const size = await sizing(context, configuration);
   return {
     configFile: configuration.file,
     inventoryFile: configuration.settings.inventory,
-    warnings: [...configuration.warnings, ...secrets],
-    sizing: await sizing(context, configuration),
+    warnings: [...configuration.warnings, ...secrets, ...tooTight(configuration, size.runMs)],
+    sizing: size,
   };
+}
+
+/** What a daemon says at its start: schedules on which not every device can begin in time. */
+export async function tightSchedules(context: Context): Promise<readonly Problem[]> {
+  const configuration = await context.configuration();
+  return tooTight(configuration, (await sizing(context, configuration)).runMs);
+}
+
+/** One for each schedule whose devices, one after the other on all workers, need longer than they may wait. */
+function tooTight({ file, settings, devices }: Configuration, runMs: number): readonly Problem[] {
+  const calendar = createCalendar();
+  const together = Map.groupBy(
+    devices.filter((device) => device.enabled),
+    ({ plan }) => `${plan.schedule} (${plan.timezone})`,
+  );
+  return [...together].flatMap(([schedule, due]) => {
+    const needMs = (due.length * runMs) / settings.workers;
+    const mayWaitMs = Math.min(...due.map(({ plan }) => startWithinMs(calendar, plan)));
+    if (needMs <= mayWaitMs) return [];
+    const message = `${due.length} devices are due together at ${schedule}: with ${settings.workers} workers a round takes ${duration(needMs)}, and a device may wait ${duration(mayWaitMs)}; raise workers or start_within, or spread the schedules`;
+    return [{ file, path: 'workers', line: null, message, nearest: null }];
+  });
 }
 
 /** For one round over all enabled devices, and a year in which each device changes once a day. */
@@ -36,14 +63,23 @@ async function sizing(context: Context, configuration: Configuration): Promise<S
   });
   const spans = good.flatMap((run) => (run.endedAtMs === null ? [] : [run.endedAtMs - run.startedAtMs]));
   const measured = spans.length > 0;
-  const runMs = measured ? spans.reduce((sum, span) => sum + span, 0) / spans.length : assumed.runMs;
+  const runMs = measured ? mean(spans) : assumed.runMs;
+  const sizes = configuration.devices.flatMap(({ name }) => {
+    const versions = ledger.lastGood(ledger.device(name)?.id ?? '')?.versions ?? [];
+    return versions.flatMap(({ bytes }) => bytes ?? []);
+  });
+  const bytes = sizes.length > 0 ? mean(sizes) : assumed.bytes;
   const sessions = Math.min(configuration.settings.workers, Math.max(devices, 1));
   return {
     devices,
     sessions,
     runMs: Math.round(runMs),
     windowMs: Math.round((devices * runMs) / sessions),
-    bytesAYear: Math.round(devices * 365 * assumed.bytes * storedShare),
+    bytesAYear: Math.round(devices * 365 * bytes * storedShare),
     measured,
   };
+}
+
+function mean(values: readonly number[]): number {
+  return values.reduce((sum, value) => sum + value, 0) / values.length;
 }

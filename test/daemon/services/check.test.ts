@@ -172,3 +172,29 @@ describe('recipients', () => {
     ]);
   });
 });
+
+describe('sizing', () => {
+  function fleet(count: number, schedule: string): void {
+    const devices = Array.from(
+      { length: count },
+      (_, n) => `  - { name: fw${n}, platform: cisco_asa, host: 192.0.2.${n + 1}, credentials: readonly }\n`,
+    );
+    const login = 'credentials:\n  readonly: { username: backup, password: { env: RM_PASSWORD } }\n';
+    writeFileSync(file('devices.yaml'), `${login}devices:\n${devices.join('')}`);
+    settings((text) => `${text.replace('workers: 32', 'workers: 2')}\nschedule: "${schedule}"\n`);
+  }
+
+  it('warns where the devices of a schedule cannot all begin in time', async () => {
+    // 20 devices of ten seconds on two workers: 100 s, and half of a minute is what a device may wait.
+    fleet(20, '* * * * *');
+    const { warnings, sizing } = await check();
+    expect(sizing.windowMs).toBe(100_000);
+    const tight = warnings.filter(({ path }) => path === 'workers');
+    expect(tight.map(({ message }) => message)).toEqual([expect.stringContaining('raise workers')]);
+  });
+
+  it('is silent where they can', async () => {
+    fleet(20, '0 2 * * *');
+    expect((await check()).warnings.filter(({ path }) => path === 'workers')).toEqual([]);
+  });
+});
