@@ -1,6 +1,7 @@
 import { catalogue } from '../core/catalogue.ts';
 import type { Clock } from '../core/clock.ts';
 import { BackupError, type Failure, failureOf } from '../core/errors.ts';
+import { pause } from '../core/pause.ts';
 
 /** How often a device is tried in one run: the first time, and twice more. */
 const attemptsAtMost = 3;
@@ -88,18 +89,4 @@ export async function withAttempts<T>(
   } finally {
     timer.cancel();
   }
-}
-
-function pause(ms: number, clock: Clock, signal: AbortSignal): Promise<void> {
-  return new Promise((resolve, reject) => {
-    const interrupted = () => {
-      timer.cancel();
-      reject(new BackupError('run.interrupted', { by: 'signal' }));
-    };
-    const timer = clock.after(ms, () => {
-      signal.removeEventListener('abort', interrupted);
-      resolve();
-    });
-    signal.addEventListener('abort', interrupted, { once: true });
-  });
 }

@@ -1,21 +1,6 @@
 import type { Clock } from '../core/clock.ts';
 import { BackupError } from '../core/errors.ts';
-
-/** Waits until `ms` have passed. Throws BackupError `run.interrupted` once the signal is aborted. */
-function sleep(ms: number, clock: Clock, signal: AbortSignal): Promise<void> {
-  return new Promise((resolve, reject) => {
-    const interrupted = () => {
-      timer.cancel();
-      reject(new BackupError('run.interrupted', { by: 'signal' }));
-    };
-    const timer = clock.after(ms, () => {
-      signal.removeEventListener('abort', interrupted);
-      resolve();
-    });
-    if (signal.aborted) interrupted();
-    else signal.addEventListener('abort', interrupted, { once: true });
-  });
-}
+import { pause } from '../core/pause.ts';
 
 /** Starts at even distances: so many in a second, and no burst after a pause. */
 export class Rate {
@@ -31,7 +16,7 @@ export class Rate {
     const nowMs = this.#clock.monotonicMs();
     const atMs = Math.max(nowMs, this.#nextMs);
     this.#nextMs = atMs + 1_000 / perSecond;
-    if (atMs > nowMs) await sleep(atMs - nowMs, this.#clock, signal);
+    if (atMs > nowMs) await pause(atMs - nowMs, this.#clock, signal);
   }
 }
 
