@@ -14,38 +14,14 @@ import type { Device } from '../../src/core/device.ts';
 import type { Failure } from '../../src/core/errors.ts';
 import type { RunEnded, SpoolEntry } from '../../src/core/run.ts';
 import type { RunRow, Version } from '../../src/ledger/ledger.ts';
+import { plainDevice } from '../support/device.ts';
 
 /** 2026-03-01T02:00:00Z */
 export const nowMs = Date.UTC(2026, 2, 1, 2);
 
 export function device(name: string, more: Partial<Device> = {}): Device {
-  return {
-    name,
-    platform: 'cisco_asa',
-    group: 'default',
-    host: `${name}.example`,
-    port: 22,
-    enabled: true,
-    credentials: {
-      name: 'readonly',
-      username: 'backup',
-      password: null,
-      enable: null,
-      privateKey: null,
-      passphrase: null,
-      agent: false,
-      loginsPerSecond: 5,
-    },
-    hostKeys: [],
-    firstUse: false,
-    ssh: { profile: 'modern', allow: [] },
-    sourceAddress: null,
-    timeouts: { connectMs: 1, loginMs: 1, idleMs: 1 },
-    maxRuntimeMs: 1,
-    expect: { hostname: null, serials: [] },
-    formerly: [],
-    ...more,
-  };
+  const timeouts = { connectMs: 1, loginMs: 1, idleMs: 1 };
+  return plainDevice({ name, host: `${name}.example`, timeouts, maxRuntimeMs: 1, ...more });
 }
 
 export function version(commit: string, atMs: number, more: Partial<Version> = {}): Version {

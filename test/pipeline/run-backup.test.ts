@@ -18,6 +18,7 @@ import { openLedger } from '../../src/ledger/open-ledger.ts';
 import { recover } from '../../src/pipeline/recover.ts';
 import { type BackupHands, runBackup } from '../../src/pipeline/run-backup.ts';
 import type { Collected } from '../../src/transport/collect.ts';
+import { plainDevice } from '../support/device.ts';
 import { render } from '../support/devices/render.ts';
 import { asaConfig } from '../support/samples.ts';
 
@@ -25,32 +26,12 @@ const drivers = await loadDrivers();
 const asa = drivers.get('cisco_asa') as Driver;
 const { recipient } = await generateIdentity();
 
-const device: Device = {
-  name: 'fw1',
-  platform: 'cisco_asa',
+const device: Device = plainDevice({
   group: 'hq',
-  host: '127.0.0.1',
-  port: 22,
-  enabled: true,
-  credentials: {
-    name: 'readonly',
-    username: 'backup',
-    password: { literal: 'x' },
-    enable: null,
-    privateKey: null,
-    passphrase: null,
-    agent: false,
-    loginsPerSecond: 5,
-  },
-  hostKeys: [],
-  firstUse: false,
-  ssh: { profile: 'modern', allow: [] },
-  sourceAddress: null,
+  credentials: { password: { literal: 'x' } },
   timeouts: { connectMs: 1, loginMs: 1, idleMs: 1 },
   maxRuntimeMs: 1,
-  expect: { hostname: null, serials: [] },
-  formerly: [],
-};
+});
 
 let dir: string;
 let hands: BackupHands & { ledger: Disposable };

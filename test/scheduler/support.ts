@@ -11,6 +11,7 @@ import { type Calendar, createCalendar } from '../../src/scheduler/calendar.ts';
 import { createScheduler } from '../../src/scheduler/loop.ts';
 import type { RunJob, Scheduler, SchedulerSink } from '../../src/scheduler/scheduler.ts';
 import { endOf } from '../ledger/support.ts';
+import { plainDevice } from '../support/device.ts';
 
 export const second = 1_000;
 export const minute = 60_000;
@@ -98,31 +99,9 @@ export function device(
   plan: Partial<Plan> = {},
   over: Partial<PlannedDevice> = {},
 ): PlannedDevice {
+  const host = `${name}.example`;
   return {
-    name,
-    platform: 'cisco_asa',
-    group: 'default',
-    host: `${name}.example`,
-    port: 22,
-    enabled: true,
-    credentials: {
-      name: 'readonly',
-      username: 'backup',
-      password: { env: 'PASSWORD' },
-      enable: null,
-      privateKey: null,
-      passphrase: null,
-      agent: false,
-      loginsPerSecond: 5,
-    },
-    hostKeys: [],
-    firstUse: false,
-    ssh: { profile: 'modern', allow: [] },
-    sourceAddress: null,
-    timeouts: { connectMs: 15_000, loginMs: 30_000, idleMs: 60_000 },
-    maxRuntimeMs: 30 * minute,
-    expect: { hostname: null, serials: [] },
-    formerly: [],
+    ...plainDevice({ name, host, credentials: { password: { env: 'PASSWORD' } } }),
     plan: { ...everyNight, ...plan },
     ...over,
   };

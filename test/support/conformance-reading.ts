@@ -9,6 +9,7 @@ import { redactDisplay } from '../../src/pipeline/redact-display.ts';
 import { type Collected, collect } from '../../src/transport/collect.ts';
 import type { HostKeys } from '../../src/transport/host-keys.ts';
 import { createTranscript } from '../../src/transport/transcript.ts';
+import { plainDevice } from './device.ts';
 import type { FixtureCase } from './devices/cases.ts';
 import { type Delivery, memoryConnect, timersOf, whole } from './devices/memory.ts';
 import { createPersona, type Persona } from './devices/persona.ts';
@@ -208,32 +209,18 @@ export function difference(expected: string, got: string): string {
 }
 
 function deviceOf({ platform, device }: FixtureCase): Device {
-  return {
+  const { username = 'backup', password = '', enable } = device;
+  return plainDevice({
     name: 'fixture',
     platform,
-    group: 'default',
     host: 'in-memory.invalid',
-    port: 22,
-    enabled: true,
     credentials: {
       name: 'fixture',
-      username: device.username ?? 'backup',
-      password: { literal: device.password ?? '' },
-      enable: device.enable === undefined ? null : { literal: device.enable },
-      privateKey: null,
-      passphrase: null,
-      agent: false,
-      loginsPerSecond: 5,
+      username,
+      password: { literal: password },
+      enable: enable === undefined ? null : { literal: enable },
     },
-    hostKeys: [],
-    firstUse: false,
-    ssh: { profile: 'modern', allow: [] },
-    sourceAddress: null,
-    timeouts: { connectMs: 15_000, loginMs: 30_000, idleMs: 60_000 },
-    maxRuntimeMs: 1_800_000,
-    expect: { hostname: null, serials: [] },
-    formerly: [],
-  };
+  });
 }
 
 function entryOf(driver: Driver, reading: Reading): SpoolEntry {

@@ -3,6 +3,7 @@ import type { Driver } from '../../src/drivers/driver.ts';
 import { type Collected, type CollectRequest, collect } from '../../src/transport/collect.ts';
 import type { Connection } from '../../src/transport/ssh.ts';
 import { createTranscript, type KeptTranscript } from '../../src/transport/transcript.ts';
+import { plainDevice } from '../support/device.ts';
 import { FakeClock } from '../support/fake-clock.ts';
 import { type Feed, type Script, ScriptedChannel, whole } from '../support/scripted-channel.ts';
 
@@ -190,33 +191,11 @@ export const bigipDriver: Driver = {
 };
 
 export function deviceOf(driver: Driver, change: Partial<Device> = {}): Device {
-  return {
-    name: 'fw1',
-    platform: driver.id,
-    group: 'default',
-    host: '127.0.0.1',
-    port: 22,
-    enabled: true,
-    credentials: {
-      name: 'readonly',
-      username: 'backup',
-      password: { literal: 'pässword-1' },
-      enable: { literal: 'enable-secret-1' },
-      privateKey: null,
-      passphrase: null,
-      agent: false,
-      loginsPerSecond: 5,
-    },
-    hostKeys: [],
-    firstUse: false,
-    ssh: { profile: 'modern', allow: [] },
-    sourceAddress: null,
-    timeouts: { connectMs: 15_000, loginMs: 30_000, idleMs: 60_000 },
-    maxRuntimeMs: 1_800_000,
-    expect: { hostname: null, serials: [] },
-    formerly: [],
-    ...change,
+  const credentials = {
+    password: { literal: 'pässword-1' },
+    enable: { literal: 'enable-secret-1' },
   };
+  return plainDevice({ platform: driver.id, credentials, ...change });
 }
 
 /** What one reading of a scripted device came to. */
