@@ -9,7 +9,7 @@ RUN npm ci --omit=dev --omit=optional --ignore-scripts --no-audit --no-fund
 # Without npm, yarn and what else the image of Node brings along.
 FROM debian:bookworm-slim
 RUN apt-get update \
- && apt-get install -y --no-install-recommends git \
+ && apt-get install -y --no-install-recommends ca-certificates git openssh-client \
  && rm -rf /var/lib/apt/lists/* \
  && useradd --uid 10001 --home-dir /var/lib/roundsman --no-create-home --shell /usr/sbin/nologin roundsman \
  && install -d -o roundsman -g roundsman -m 0700 /var/lib/roundsman \

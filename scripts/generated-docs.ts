@@ -1,7 +1,9 @@
 import { catalogue } from '../src/core/catalogue.ts';
 import type { Details, ErrorCode, ErrorSpec } from '../src/core/errors.ts';
-import type { Command, Dialogue, Driver } from '../src/drivers/driver.ts';
+import type { ArtefactCommand, Dialogue, Driver, FactsCommand, Way } from '../src/drivers/driver.ts';
 import { loadDrivers } from '../src/drivers/registry.ts';
+import { coveragePage } from './coverage-page.ts';
+import { dependenciesPage } from './dependencies-page.ts';
 import { metricsPage } from './metrics-page.ts';
 
 /** A file below the repository's root, and how its text becomes the one that it should be. */
@@ -17,8 +19,10 @@ export async function generatedDocs(): Promise<readonly Generated[]> {
         (before) => replaceBlock(before, 'commands', commandsOf(driver)),
       ],
     ),
+    ['docs/platforms/coverage.md', () => coveragePage(drivers)],
     ['docs/errors.md', () => errorsPage()],
     ['docs/metrics.md', () => metricsPage()],
+    ['docs/dependencies.md', () => dependenciesPage()],
   ];
 }
 
@@ -30,25 +34,19 @@ function replaceBlock(text: string, name: string, content: string): string {
   return `${text.slice(0, from + open.length)}\n${content}\n${text.slice(to)}`;
 }
 
-/** Everything that will ever be typed, in order. */
+/** Everything that will ever be typed, in order, and what the inventory and the device can make of it. */
 function commandsOf(driver: Driver): string {
-  return driver.dialogues
-    .map((dialogue) =>
-      [`**${dialogue.name}** (${dialogue.channel})`, '', '```', ...typedIn(dialogue, driver), '```'].join(
-        '\n',
-      ),
-    )
-    .join('\n\n');
+  const dialogues = driver.dialogues.map((dialogue) =>
+    [`**${dialogue.name}** (${dialogue.channel})`, '', '```', ...typedIn(dialogue, driver), '```'].join('\n'),
+  );
+  return [...dialogues, ...archivesOf(driver), ...optionsOf(driver), ...changesOf(driver)].join('\n\n');
 }
 
 function typedIn(dialogue: Dialogue, driver: Driver): readonly string[] {
-  if (dialogue.channel === 'exec') {
-    return driver.commands.flatMap((command) =>
-      waysOf(command).map((send) =>
-        dialogue.line.replace('{commands}', () => [...(command.before ?? []), send].join('; ')),
-      ),
-    );
-  }
+  const asked = driver.commands.flatMap((command) =>
+    command.keep === 'archive' ? [] : linesOf(command, dialogue),
+  );
+  if (dialogue.channel === 'exec') return asked;
   const entering = Object.entries(dialogue.modes).flatMap(([name, mode]) => {
     if (mode.kind === 'prompt') {
       const moves = Object.values(mode.moves ?? {}).filter((move) => move !== undefined);
@@ -56,20 +54,83 @@ function typedIn(dialogue: Dialogue, driver: Driver): readonly string[] {
     }
     if (mode.kind !== 'question') return [];
     const { answer } = mode;
-    const typed = 'credential' in answer ? `(the ${answer.credential} secret)` : answer.text || '(Enter)';
-    return [`${typed}    (answers "${name}")`];
+    if (!('credential' in answer)) return [`${answer.text || '(Enter)'}    (answers "${name}")`];
+    const typed = answer.credential === 'username' ? 'the user name' : `the ${answer.credential} secret`;
+    return [`(${typed})    (answers "${name}")`];
   });
-  const asked = driver.commands.flatMap((command) => [
-    ...(command.before ?? []),
-    ...waysOf(command).map((send, index) =>
-      index === 0 ? send : `${send}    (where the one before is refused)`,
-    ),
-  ]);
   return [...entering, ...dialogue.prepare, ...asked, ...dialogue.leave];
 }
 
-function waysOf(command: Command): readonly string[] {
-  return command.keep === 'facts' ? [command.send] : command.firstOf.map((way) => way.send);
+/** What one command makes us type: in a shell line by line, else on one line. Remarks stand behind it. */
+function linesOf(command: FactsCommand | ArtefactCommand, dialogue: Dialogue): readonly string[] {
+  const { before = [], after = [], when, forEach, execLine } = command;
+  // Written for another program than the one at this prompt.
+  if (execLine !== undefined && dialogue.channel === 'shell') return [];
+  const ways: readonly Pick<Way, 'send' | 'by' | 'when'>[] =
+    command.keep === 'facts' ? [{ send: command.send }] : command.firstOf;
+  return ways.flatMap((way, index) => {
+    const remarks = [
+      ...(forEach === undefined ? [] : [`for each of "${forEach.over}"`]),
+      ...(when === undefined && way.when === undefined ? [] : ['where it applies']),
+      ...(index === 0 ? [] : ['where the one before is refused']),
+    ];
+    const remark = remarks.length === 0 ? '' : `    (${remarks.join('; ')})`;
+    if (way.by !== undefined) return [`${way.by === 'scp' ? 'scp -f' : 'sftp'} ${way.send}${remark}`];
+    if (dialogue.channel === 'shell')
+      return [...before, way.send, ...after].map((line) => `${line}${remark}`);
+    const line = (execLine ?? dialogue.line).replace('{commands}', () => [...before, way.send].join('; '));
+    return [`${line}${remark}`];
+  });
+}
+
+function archivesOf(driver: Driver): readonly string[] {
+  return driver.commands.flatMap((command) => {
+    if (command.keep !== 'archive') return [];
+    const { name, remove, make, makeOpen, digest, file, by } = command;
+    return [
+      [
+        `**Archive \`${name}\`**, only where \`options: ${name}\` asks for it`,
+        '',
+        '```',
+        ...remove,
+        make,
+        `${makeOpen}    (instead, without a passphrase)`,
+        digest,
+        `${by === 'scp' ? 'scp -f' : 'sftp'} ${file}`,
+        ...remove.map((line) => `${line}    (whatever happened)`),
+        `${digest}    (to see that it is gone)`,
+        '```',
+      ].join('\n'),
+    ];
+  });
+}
+
+function optionsOf({ options = [] }: Driver): readonly string[] {
+  if (options.length === 0) return [];
+  const rows = options.map(({ name, takes, standard, says }) => {
+    const values =
+      takes === 'flag'
+        ? '`true`, `false`'
+        : 'matching' in takes
+          ? takes.expected
+          : takes.map((word) => `\`${word}\``).join(', ');
+    return `| \`${name}\` | ${values} | \`${standard}\` | ${says} |`;
+  });
+  return [
+    [
+      '**Options**',
+      '',
+      '| `options:` | values | standard | what it does |',
+      '|---|---|---|---|',
+      ...rows,
+    ].join('\n'),
+  ];
+}
+
+function changesOf({ changes }: Driver): readonly string[] {
+  if (changes === undefined) return [];
+  const examples = changes.messages.map(({ means, example }) => `${means}: ${example.replaceAll('\n', ' ')}`);
+  return [['**Messages that start a backup**, such as', '', '```', ...examples, '```'].join('\n')];
 }
 
 /** Facts that stand for those of a real failure. */
@@ -88,7 +149,14 @@ const sample: Details = {
   'connect.timeout': { host: '192.0.2.10', port: 22, afterMs: 15_000 },
   'connect.protocol': { received: 'HTTP/1.1 400 Bad Request' },
   'connect.lost-before-login': { afterMs: 800 },
-  'connect.jump': { hop: 'bastion', code: 'connect.timeout' },
+  'connect.jump': {
+    hop: 'bastion',
+    host: '192.0.2.1',
+    port: 22,
+    code: 'connect.timeout',
+    says: 'no connection to 192.0.2.1 port 22 within 15 s',
+    todo: 'check that the jump host is up and that no firewall drops the connection',
+  },
   'connect.no-common-algorithm': {
     kind: 'kex',
     offered: ['diffie-hellman-group14-sha1', 'diffie-hellman-group1-sha1'],
@@ -107,7 +175,9 @@ const sample: Details = {
   'collect.connection-lost': { command: 'show', receivedBytes: 4_096 },
   'collect.too-long': { limitMs: 1_800_000 },
   'collect.too-large': { limitBytes: 67_108_864 },
+  'collect.standby': { ha: 'Secondary - Standby Ready' },
   'collect.not-ready': { reply: 'The connection to mcpd has been lost' },
+  'collect.archive-failed': { archive: 'ucs', step: 'make', reply: 'There is not enough space on /var' },
   'verify.incomplete': { artefact: 'running-config', because: 'the last line is not `: end`', lines: 63 },
   'verify.shrunk': {
     artefact: 'running-config',

@@ -8,8 +8,11 @@ export function metricsPage(): string {
     ['Inventory and credentials', /^roundsman_(inventory|ssh|credentials)_/],
     ['Scheduler and workers', /^roundsman_(scheduler|workers)/],
     ['Backups', /^roundsman_backup_/],
+    ['Changes told by syslog', /^roundsman_(change|syslog)_/],
     ['Devices', /^roundsman_device_/],
+    ['Archives', /^roundsman_archive_/],
     ['Storage', /^roundsman_(git|spool|state_dir)_/],
+    ['HTTP', /^roundsman_http_/],
     ['Audit chain and log', /^roundsman_(audit|log)_/],
   ];
   const tables = sections.map(([title, prefix]) => {
@@ -65,7 +68,8 @@ Scrape \`/metrics\`, text format 0.0.4. Names and label values are kept: dashboa
   config/prometheus/roundsman.rules.yml shows how.
 - Gauges of devices come from the ledger: a restart changes none of them. A device that left the inventory is gone at the
   next scrape.
-- \`metrics.device_detail: minimal\` leaves 6 of some 20 series per device: those that the alert rules read.
+- \`metrics.device_detail: minimal\` leaves 6 of some 20 series per device: those that the alert rules read; and two
+  of three for each archive.
 - Metrics of the process (\`process_…\`, \`nodejs_…\`) are those of prom-client.
 `;
 

@@ -110,10 +110,13 @@ install_all() {
 
   mkdir -p "$dest$prefix/bin" "$dest$prefix/lib/systemd/system" "$dest$prefix/lib/sysusers.d" "$dest$prefix/lib/tmpfiles.d"
   write_wrapper "$wrapper" "$node_file"
-  sed "s|/usr/local/bin/|$prefix/bin/|" "$from/config/systemd/roundsman.service" >"$unit"
+  for name in roundsman.service roundsman-verify.service roundsman-verify.timer; do
+    sed "s|/usr/local/bin/|$prefix/bin/|" "$from/config/systemd/$name" >"$units/$name"
+    chmod 644 "$units/$name"
+  done
   cp "$from/config/systemd/roundsman.sysusers.conf" "$sysusers"
   cp "$from/config/systemd/roundsman.tmpfiles.conf" "$tmpfiles"
-  chmod 644 "$unit" "$sysusers" "$tmpfiles"
+  chmod 644 "$sysusers" "$tmpfiles"
 
   if [ ! -d "$etc" ]; then
     mkdir -p "$etc"
@@ -142,10 +145,13 @@ install_all() {
 
 uninstall() {
   if [ -z "$dest" ] && [ -d /run/systemd/system ]; then
-    if [ -e "$unit" ]; then systemctl disable --now roundsman.service; fi
+    for name in roundsman-verify.timer roundsman.service; do
+      if [ -e "$units/$name" ]; then systemctl disable --now "$name"; fi
+    done
   fi
   rm -rf "$opt" "$opt.new" "$opt.old"
-  rm -f "$wrapper" "$unit" "$sysusers" "$tmpfiles"
+  rm -f "$wrapper" "$units/roundsman.service" "$units/roundsman-verify.service" "$units/roundsman-verify.timer" \
+    "$sysusers" "$tmpfiles"
   if [ "$purge" = yes ]; then
     rm -rf "$etc" "$dest/var/lib/roundsman" "$dest/etc/systemd/system/roundsman.service.d"
     if [ -z "$dest" ] && id roundsman >/dev/null 2>&1; then userdel roundsman; fi
@@ -199,7 +205,7 @@ main() {
   opt=$dest/opt/roundsman
   etc=$dest/etc/roundsman
   wrapper=$dest$prefix/bin/roundsman
-  unit=$dest$prefix/lib/systemd/system/roundsman.service
+  units=$dest$prefix/lib/systemd/system
   sysusers=$dest$prefix/lib/sysusers.d/roundsman.conf
   tmpfiles=$dest$prefix/lib/tmpfiles.d/roundsman.conf
 

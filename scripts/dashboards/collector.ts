@@ -94,7 +94,7 @@ export const storage: Section = {
       title: 'Time of a commit',
       description: 'Until a commit is durable: half and 95 % of them.',
       unit: 's',
-      width: 6,
+      width: 4,
       queries: [
         { expr: quantile(0.5, '', 'roundsman_git_commit_duration_seconds'), legend: 'half' },
         { expr: quantile(0.95, '', 'roundsman_git_commit_duration_seconds'), legend: '95 %' },
@@ -104,7 +104,7 @@ export const storage: Section = {
       title: 'Commits and failures',
       description: 'Commits made durable in a minute, and those that failed, by reason.',
       unit: 'cpm',
-      width: 6,
+      width: 4,
       queries: [
         {
           expr: perMinute('instance', `roundsman_git_commits_total{${chosen}}`),
@@ -122,6 +122,19 @@ export const storage: Section = {
       unit: 'short',
       width: 4,
       queries: [{ expr: `sum by (instance) (roundsman_spool_entries{${chosen}})`, legend: '{{instance}}' }],
+    }),
+    lines({
+      title: 'Not pushed',
+      description:
+        'Commits that a remote does not have yet. Above zero for minutes is normal, for hours it is not.',
+      unit: 'short',
+      width: 4,
+      queries: [
+        {
+          expr: `sum by (instance, remote) (roundsman_git_unpushed_commits{${chosen}})`,
+          legend: '{{remote}} {{instance}}',
+        },
+      ],
     }),
     lines({
       title: 'Size of the state directory',

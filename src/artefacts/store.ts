@@ -7,6 +7,7 @@ import { Encrypter } from 'age-encryption';
 import { BackupError, OperationError } from '../core/errors.ts';
 import { storageError } from '../core/storage-errors.ts';
 import type { Artefacts } from './artefacts.ts';
+import { beginSealing } from './sealing.ts';
 
 const compress = promisify(gzip);
 
@@ -24,6 +25,11 @@ export function openArtefacts(options: { dir: string; recipients: readonly strin
   const { recipients } = options;
   let swept = false;
   const path = (digest: string): string => join(dir, digest.slice(0, 2), `${digest}.age`);
+  const prepare = async (): Promise<void> => {
+    await makeDirectory(dir);
+    if (!swept) await sweep(dir);
+    swept = true;
+  };
   return {
     path,
     async seal(text) {
@@ -31,12 +37,23 @@ export function openArtefacts(options: { dir: string; recipients: readonly strin
       const sealed = await encrypt(compressed, recipients);
       const digest = digestOf(sealed);
       await guarded(path(digest), async () => {
-        await makeDirectory(dir);
-        if (!swept) await sweep(dir);
-        swept = true;
+        await prepare();
         await writeDurably(dir, path(digest), sealed);
       });
       return digest;
+    },
+    async sealStream() {
+      const encrypter = encrypterFor(recipients);
+      const draft = draftIn(dir);
+      return guarded(draft, async () => {
+        await prepare();
+        return beginSealing(draft, encrypter, {
+          failed: (cause) =>
+            new BackupError('store.seal-failed', { recipient: recipients.join(', ') }, { cause }),
+          guarded: (work) => guarded(draft, work),
+          place: (digest) => place(draft, path(digest)),
+        });
+      });
     },
     async read(digest) {
       if (!/^[0-9a-f]{64}$/.test(digest)) {
@@ -63,6 +80,18 @@ export function openArtefacts(options: { dir: string; recipients: readonly strin
 }
 
 async function encrypt(data: Buffer, recipients: readonly string[]): Promise<Buffer> {
+  const encrypter = encrypterFor(recipients);
+  try {
+    return Buffer.from(await encrypter.encrypt(data));
+  } catch (cause) {
+    throw new BackupError('store.seal-failed', { recipient: recipients.join(', ') }, { cause });
+  }
+}
+
+/** Throws BackupError `store.seal-failed`. */
+function encrypterFor(recipients: readonly string[]): Encrypter {
+  // Without a recipient age would seal to nobody.
+  if (recipients.length === 0) throw new BackupError('store.seal-failed', { recipient: 'none' });
   const encrypter = new Encrypter();
   for (const recipient of recipients) {
     try {
@@ -71,33 +100,36 @@ async function encrypt(data: Buffer, recipients: readonly string[]): Promise<Buf
       throw new BackupError('store.seal-failed', { recipient }, { cause });
     }
   }
-  try {
-    // Without a recipient age would seal to nobody.
-    if (recipients.length === 0) throw new Error('there is no recipient');
-    return Buffer.from(await encrypter.encrypt(data));
-  } catch (cause) {
-    throw new BackupError('store.seal-failed', { recipient: recipients.join(', ') || 'none' }, { cause });
-  }
+  return encrypter;
 }
 
 function digestOf(sealed: Buffer): string {
   return createHash('sha256').update(sealed).digest('hex');
 }
 
-/** Written beside its place, flushed, renamed; then the directories are flushed, or a power cut could lose the name. */
+function draftIn(dir: string): string {
+  return join(dir, `.sealing-${process.pid}-${randomBytes(8).toString('hex')}`);
+}
+
+/** Written beside its place, flushed, renamed. */
 async function writeDurably(dir: string, path: string, sealed: Buffer): Promise<void> {
-  const shard = dirname(path);
-  await makeDirectory(shard);
-  const draft = join(dir, `.sealing-${process.pid}-${randomBytes(8).toString('hex')}`);
+  const draft = draftIn(dir);
   try {
     await using file = await open(draft, 'wx', 0o600);
     await file.writeFile(sealed);
     await file.sync();
-    await rename(draft, path);
+    await place(draft, path);
   } catch (error) {
     await rm(draft, { force: true }).catch(() => undefined);
     throw error;
   }
+}
+
+/** Gives a flushed file its name, and flushes that too: a power cut could lose it otherwise. */
+async function place(draft: string, path: string): Promise<void> {
+  const shard = dirname(path);
+  await makeDirectory(shard);
+  await rename(draft, path);
   await syncDirectory(shard);
 }
 
@@ -142,9 +174,9 @@ async function readSealed(path: string): Promise<Buffer> {
 }
 
 /** Turns what the file system says into `store.*`; anything else is a bug and stays one. */
-async function guarded(path: string, work: () => Promise<void>): Promise<void> {
+async function guarded<Answer>(path: string, work: () => Promise<Answer>): Promise<Answer> {
   try {
-    await work();
+    return await work();
   } catch (error) {
     if (!(error instanceof Error && 'code' in error)) throw error;
     throw storageError(error, path, await freeBytes(dirname(dirname(path))));

@@ -14,10 +14,7 @@ const largestTextBytes = 1024 ** 3;
  * any number of `AGE-SECRET-KEY-1…` lines.
  */
 export const unseal: Unseal = async (sealed, identityFile) => {
-  const identities = identitiesOf(identityFile);
-  const decrypter = new Decrypter();
-  for (const identity of identities) addIdentity(decrypter, identity);
-  const compressed = await open(decrypter, sealed, identities);
+  const compressed = await unsealArchive(sealed, identityFile);
   try {
     return await decompress(compressed, { maxOutputLength: largestTextBytes });
   } catch (cause) {
@@ -27,6 +24,15 @@ export const unseal: Unseal = async (sealed, identityFile) => {
       { cause },
     );
   }
+};
+
+/** Opens a sealed archive: the file that the device gave. `identityFile` as for `unseal`. */
+export const unsealArchive: Unseal = async (sealed, identityFile) => {
+  const identities = identitiesOf(identityFile);
+  const decrypter = new Decrypter();
+  for (const identity of identities) addIdentity(decrypter, identity);
+  const { buffer, byteOffset, byteLength } = await open(decrypter, sealed, identities);
+  return Buffer.from(buffer, byteOffset, byteLength);
 };
 
 /** A new key pair: the identity opens what is sealed to the recipient. */

@@ -3,15 +3,23 @@ import { decodeBytes } from '../core/display.ts';
 import type { Failure } from '../core/errors.ts';
 
 /** What JSON.stringify leaves raw and a terminal may act on. */
-const harmful =
-  /[\u007f-\u009f\u00ad\u061c\u180e\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff\ufff9-\ufffb]/g;
+const harmful = /[\p{Cc}\p{Cf}\p{Zl}\p{Zp}\p{Default_Ignorable_Code_Point}]/gu;
 
 /** JSON in which every character that could harm a terminal is an escape; it parses to the same value. */
 export function stringify(value: unknown, indent?: number): string {
   return JSON.stringify(value, null, indent).replace(
     harmful,
-    (character) => `\\u${character.charCodeAt(0).toString(16).padStart(4, '0')}`,
+    // The line feeds of an indented document are our own: JSON.stringify escapes those of values.
+    (character) => (character === '\n' ? character : escaped(character)),
   );
+}
+
+/** As JSON has it: a character beyond the first 65 536 is two escapes. */
+function escaped(character: string): string {
+  return Array.from(
+    { length: character.length },
+    (_, index) => `\\u${character.charCodeAt(index).toString(16).padStart(4, '0')}`,
+  ).join('');
 }
 
 /** RFC 3339, UTC, always with milliseconds. */

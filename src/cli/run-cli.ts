@@ -14,7 +14,9 @@ import { restore } from './commands/restore.ts';
 import { runs } from './commands/runs.ts';
 import { show } from './commands/show.ts';
 import { status } from './commands/status.ts';
+import { token } from './commands/token.ts';
 import { trust } from './commands/trust.ts';
+import { verify } from './commands/verify.ts';
 import { createContext, exitCodes } from './context.ts';
 import { errorText, verdictOf } from './errors.ts';
 import { createProgram } from './program.ts';
@@ -35,8 +37,10 @@ const commands = [
   accept,
   restore,
   release,
+  token,
   exportCommand,
   importCommand,
+  verify,
 ];
 
 /**

@@ -48,6 +48,14 @@ export function selectEnabled(fleet: Fleet, selection: Selection): readonly Devi
   return enabled;
 }
 
+/** Names of devices, also of those that only the ledger knows; all of the inventory where none is said. */
+export function selectKnown(fleet: Fleet, names: readonly string[]): readonly string[] {
+  const gone = names.filter((name) => fleet.gone.includes(name));
+  const others = names.filter((name) => !gone.includes(name));
+  const devices = gone.length > 0 && others.length === 0 ? [] : select(fleet, { names: others });
+  return [...devices.map(({ name }) => name), ...new Set(gone)];
+}
+
 /** A single name whose history is to be read: of the inventory, or known from before. */
 export function known(fleet: Fleet, name: string): string {
   checkNames([name], [...fleet.devices.map((device) => device.name), ...fleet.gone]);

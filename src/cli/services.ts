@@ -1,9 +1,13 @@
 import type { Device } from '../core/device.ts';
 import type { Failure, Problem } from '../core/errors.ts';
+import type { RemoteStatus } from '../core/remotes.ts';
 import type { RunEnded, SpoolEntry, Trigger } from '../core/run.ts';
+import type { ArchiveAttempt } from '../ledger/archives.ts';
 import type { RunRow, Version } from '../ledger/ledger.ts';
 import type { DeviceStatus } from '../ledger/status.ts';
 import type { TextDiff } from '../pipeline/diff.ts';
+import type { Accepted, Finding, FindingKind } from '../verify/finding.ts';
+import type { Anchor } from '../verify/verify.ts';
 
 export type { DeviceStatus };
 
@@ -124,9 +128,11 @@ export interface HostKey {
   readonly blob: Buffer;
 }
 
-/** What a device shows beside what is pinned for it. */
+/** What a device, or a jump host before one, shows beside what is pinned for it. */
 export interface OfferedKeys {
   readonly device: string;
+  /** True: `device` is the name of a jump host. */
+  readonly jumpHost: boolean;
   readonly host: string;
   readonly port: number;
   readonly offered: readonly HostKey[];
@@ -185,6 +191,24 @@ export interface Moved {
   readonly held: number;
 }
 
+/** What a verification of the state held against each other, and what came of it. */
+export interface Verified {
+  readonly commits: number;
+  /** The commit that main is at; null before the first. */
+  readonly main: string | null;
+  readonly chain: { readonly length: number; readonly head: string };
+  readonly sealedFiles: number;
+  /** The first of each kind; `counts` has how many there are. Empty: all is as it was recorded, or was accepted. */
+  readonly findings: readonly Finding[];
+  readonly counts: ReadonlyMap<FindingKind, number>;
+  /** What persons accepted before. */
+  readonly accepted: readonly Accepted[];
+  /** What is no tampering and deserves a look. */
+  readonly notes: readonly string[];
+  /** Stands for exactly these findings. */
+  readonly fingerprint: string;
+}
+
 export interface Exported extends Moved {
   readonly dir: string;
   /** The secret that masks are made with; null with `secrets.in_git: keep`. */
@@ -225,6 +249,19 @@ export interface Services extends AsyncDisposable {
   exportState(dir: string, watch: Watch<MoveStep>): Promise<Exported>;
   /** Takes an export over into an empty state directory; everything or nothing. */
   importState(dir: string, watch: Watch<MoveStep>): Promise<Imported>;
+  /**
+   * Holds history, ledger and sealed copies against each other. Reads files alone: works beside a daemon, and as a
+   * user who may only read them. `anchor`: a record that was told outside of this host; null: none.
+   */
+  verify(anchor: Anchor | null, watch: Watch<MoveStep>): Promise<Verified>;
+  /**
+   * Records these findings as known, with the reason, in the audit chain; returns how many. `fingerprint` is that of
+   * the verification that was looked at. Takes the state lock: no daemon may run.
+   */
+  acceptBreak(
+    accept: { readonly because: string; readonly fingerprint: string },
+    watch: Watch<MoveStep>,
+  ): Promise<number>;
   fleet(): Promise<Fleet>;
   /** Throws InvalidConfiguration with every mistake. */
   check(): Promise<Checked>;
@@ -233,8 +270,10 @@ export interface Services extends AsyncDisposable {
   /** Reads each device once. Never rejects for what a device does; after an abort the rest are `run.interrupted`. */
   backup(devices: readonly string[], watch: Watch<BackupEvent>): Promise<readonly RunEnded[]>;
 
-  /** In the order of the inventory. */
+  /** In the order of the inventory; then those that only the ledger knows, as `disabled`. */
   status(devices: readonly string[]): Promise<readonly DeviceStatus[]>;
+  /** Where each remote of the repository stands; empty where there is none. */
+  remotes(): Promise<readonly RemoteStatus[]>;
   /** Newest first. */
   runs(filter: RunsFilter): Promise<readonly RunEntry[]>;
   /** Null where no run has this id. */
@@ -243,6 +282,8 @@ export interface Services extends AsyncDisposable {
   versions(device: string): Promise<readonly Version[]>;
   /** Quarantined readings that wait for a person, newest first. */
   held(device: string): Promise<readonly Held[]>;
+  /** Archives of a device that are kept, newest first. */
+  archives(device: string): Promise<readonly ArchiveAttempt[]>;
   /** The masked text of a version; one character per byte. */
   text(version: Version): Promise<string>;
   /** By commit. One call for many: git is asked once. */
@@ -252,19 +293,25 @@ export interface Services extends AsyncDisposable {
   /** Of this run, or of the newest one that left a transcript where `runId` is null; null where there is none. */
   transcript(device: string, runId: string | null): Promise<Transcribed | null>;
 
-  /** Makes exactly this quarantined run the last good one; returns its commit. */
-  accept(device: string, runId: string): Promise<string>;
+  /** Makes exactly this quarantined run the last good one; returns its commit. `by`: who asks; absent: who runs this process. */
+  accept(device: string, runId: string, by?: string): Promise<string>;
   /** Lets a credential be used again that is held back. Throws UsageError where the inventory has none of this name. */
-  release(credential: string): Promise<void>;
-  /** Asks each device for its host keys; sends no credential. */
+  release(credential: string, by?: string): Promise<void>;
+  /**
+   * Asks each device for its host keys, and first the jump hosts before them: these come first. Sends no
+   * credential but to jump hosts, for what is behind them.
+   */
   offeredKeys(devices: readonly string[], signal: AbortSignal): Promise<readonly OfferedKeys[]>;
   /** The same from a file in known_hosts format. */
   keysFromFile(devices: readonly string[], file: string): Promise<readonly OfferedKeys[]>;
-  /** Pins keys of each device; `replace` forgets those that were pinned before. */
-  trust(keys: readonly { device: string; keys: readonly HostKey[] }[], replace: boolean): Promise<void>;
-  /** What `restore` opens, still sealed; null where nothing is sealed. */
+  /** Pins keys of each device or jump host; `replace` forgets those that were pinned before. */
+  trust(
+    keys: readonly { device: string; jumpHost: boolean; keys: readonly HostKey[] }[],
+    replace: boolean,
+  ): Promise<void>;
+  /** The text that `restore` opens, still sealed; null where nothing is sealed, and for an archive. */
   sealed(device: string, artefact: string, runId: string | null): Promise<SealedBytes | null>;
-  /** The bytes that the device gave, in this run or (null) the newest; null where nothing is sealed. */
+  /** The bytes that the device gave, of a text or an archive, in this run or (null) the newest; null where nothing is sealed. */
   restore(
     device: string,
     artefact: string,

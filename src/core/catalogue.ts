@@ -2,34 +2,16 @@ import { quotable } from './display.ts';
 import type { Catalogue, ErrorCode, ErrorSpec, Failure, Owner, Stage } from './errors.ts';
 import { nearest } from './nearest.ts';
 import { counted, duration, instant, size } from './units.ts';
-
-/** Text from outside, in quotation marks. */
-const quoted = (text: string, limit?: number): string => `"${quotable(text, limit)}"`;
-/** Text from outside, inside a sentence. */
-const plain = (text: string): string => quotable(text);
-/** At most eight names; `nothing` where there are none. */
-const listed = (names: readonly string[]): string => {
-  if (names.length === 0) return 'nothing';
-  const shown = names.slice(0, 8).map((name) => quotable(name, 60));
-  return names.length > 8 ? `${shown.join(', ')} and ${names.length - 8} more` : shown.join(', ');
-};
-
-const algorithmKinds = {
-  kex: 'key exchange',
-  cipher: 'cipher',
-  mac: 'MAC',
-  'host-key': 'host key algorithm',
-} as const;
-
-const keyRemedies = {
-  encrypted:
-    'add `passphrase` to the credential; without one only an unencrypted copy of the key can be used',
-  'wrong-passphrase': 'correct `passphrase` of the credential: `ssh-keygen -y -f FILE` asks for it',
-  'other-format': 'convert the key: `ssh-keygen -p -f FILE -m PEM`',
-  public: 'name the file of the private key: the one whose name does not end in .pub',
-} as const;
-
-const free = (bytes: number): string => `${size(bytes)} free`;
+import {
+  algorithmKinds,
+  archiveSteps,
+  free,
+  listed,
+  onJumpHost,
+  plain,
+  quoted,
+  unreadableSecret,
+} from './wording.ts';
 
 /** On what ground a device was expected to be another one, at the end of `expected` of `verify.identity`. */
 export const identityGround = { expect: 'expect in the inventory', seen: 'as seen before' } as const;
@@ -63,11 +45,7 @@ export const catalogue = {
     owner: 'settings',
     retry: 'next-run',
     says: ({ reference, problem }) => `the secret at ${plain(reference)} cannot be read: ${plain(problem)}`,
-    todo: ({ reference, setting, key }) => {
-      if (key !== undefined) return keyRemedies[key];
-      const place = setting === undefined ? 'the reference under `credentials`' : `\`${plain(setting)}\``;
-      return `make ${plain(reference)} readable for the user that runs roundsman, or correct ${place}`;
-    },
+    todo: unreadableSecret,
   },
   'credentials.held-back': {
     stage: 'login',
@@ -82,7 +60,7 @@ export const catalogue = {
     stage: 'connect',
     owner: 'network',
     retry: 'soon',
-    says: ({ host }) => `the name ${plain(host)} does not resolve`,
+    says: ({ host, via }) => `the name ${plain(host)} does not resolve${onJumpHost(via)}`,
     todo: ({ host }) =>
       `correct \`host\` of the device or the name service (\`getent hosts ${plain(host)}\` has to answer)`,
   },
@@ -90,7 +68,7 @@ export const catalogue = {
     stage: 'connect',
     owner: 'network',
     retry: 'soon',
-    says: ({ host, port }) => `${plain(host)} refuses connections on port ${port}`,
+    says: ({ host, port, via }) => `${plain(host)} refuses connections on port ${port}${onJumpHost(via)}`,
     todo: () =>
       'turn SSH on for this address on the device, or correct `host` and `port` in the inventory; a firewall can refuse too',
   },
@@ -98,15 +76,19 @@ export const catalogue = {
     stage: 'connect',
     owner: 'network',
     retry: 'soon',
-    says: ({ host, port, errno }) => `${plain(host)} port ${port} cannot be reached (${plain(errno)})`,
-    todo: () => 'check the route to the device from this machine, and `source_address` if it is set',
+    says: ({ host, port, errno, via }) =>
+      `${plain(host)} port ${port} cannot be reached${onJumpHost(via)} (${plain(errno)})`,
+    todo: ({ via }) =>
+      via === undefined
+        ? 'check the route to the device from this machine, and `source_address` if it is set'
+        : `check the route to the device from the jump host ${plain(via)}`,
   },
   'connect.timeout': {
     stage: 'connect',
     owner: 'network',
     retry: 'soon',
-    says: ({ host, port, afterMs }) =>
-      `no connection to ${plain(host)} port ${port} within ${duration(afterMs)}`,
+    says: ({ host, port, afterMs, via }) =>
+      `no connection to ${plain(host)} port ${port} within ${duration(afterMs)}${onJumpHost(via)}`,
     todo: () =>
       'check that the device is up and that no firewall drops the connection; on a slow line raise `timeouts: { connect: … }`',
   },
@@ -130,9 +112,9 @@ export const catalogue = {
     stage: 'connect',
     owner: 'network',
     retry: 'soon',
-    says: ({ hop, code }) => `the jump host ${plain(hop)} could not be passed (${plain(code)})`,
-    todo: ({ hop }) =>
-      `bring the jump host ${plain(hop)} in order, then run \`roundsman check --connect NAME\``,
+    says: ({ hop, host, port, says }) =>
+      `jump host ${plain(hop)} (${plain(host)} port ${port}): ${quotable(says, 600)}`,
+    todo: ({ todo }) => quotable(todo, 600),
   },
   'connect.no-common-algorithm': {
     stage: 'connect',
@@ -266,6 +248,23 @@ export const catalogue = {
     retry: 'soon',
     says: ({ reply }) => `the device is not ready: ${quoted(reply)}`,
     todo: () => 'wait until the services of the device are up, then run `roundsman backup NAME`',
+  },
+  'collect.standby': {
+    stage: 'collect',
+    owner: 'settings',
+    retry: 'next-run',
+    says: ({ ha }) =>
+      `this unit stands by for another one (${quoted(ha)}), and \`on_standby\` says to skip it`,
+    todo: () =>
+      'set `host` to the address that moves with the active unit, or `options: { on_standby: store }` to store the copy of either unit',
+  },
+  'collect.archive-failed': {
+    stage: 'collect',
+    owner: 'device',
+    retry: 'next-run',
+    says: ({ archive, step, reply }) =>
+      `${plain(archive)}: ${archiveSteps[step].says} (${quoted(reply)}); the text was backed up all the same`,
+    todo: ({ step }) => archiveSteps[step].todo,
   },
   'verify.incomplete': {
     stage: 'verify',

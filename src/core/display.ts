@@ -4,17 +4,16 @@
  */
 
 /**
- * C0 and C1 controls, DEL, and the characters that reorder or hide text (bidirectional controls,
- * zero-width characters, the byte-order mark, line and paragraph separators).
+ * C0 and C1 controls, DEL, halves of surrogate pairs, line and paragraph separators, and every character that
+ * reorders or hides text or is itself unseen: the Unicode categories and the property that say so, not a list of ours.
  */
-const harmful =
-  /[\u0000-\u001f\u007f-\u009f\u00ad\u061c\u180e\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff\ufff9-\ufffb]|[\ud800-\udbff](?![\udc00-\udfff])|(?<![\ud800-\udbff])[\udc00-\udfff]/g;
+const harmful = /[\p{Cc}\p{Cf}\p{Cs}\p{Zl}\p{Zp}\p{Default_Ignorable_Code_Point}]/gu;
 
 /** `text` with every harmful character written out as `\xNN` or `\u{…}`; a tab in the middle of a line stays. */
 export function harmless(text: string): string {
   return text.replace(harmful, (character) => {
     if (character === '\t') return character;
-    const code = character.charCodeAt(0);
+    const code = character.codePointAt(0) ?? 0;
     return code < 0x100 ? `\\x${code.toString(16).padStart(2, '0')}` : `\\u{${code.toString(16)}}`;
   });
 }

@@ -23,6 +23,18 @@ export type Retry = 'soon' | 'next-run' | 'after-change';
 /** Whether what was read is enough to rebuild the device from. */
 export type Restorable = 'yes' | 'partial' | 'no';
 
+/** Why a secret of HashiCorp Vault could not be had. */
+export type VaultTrouble =
+  | 'unreachable'
+  | 'untrusted'
+  | 'sealed'
+  | 'busy'
+  | 'login'
+  | 'token'
+  | 'forbidden'
+  | 'absent'
+  | 'answer';
+
 /** The facts that each code carries. */
 export interface Details {
   'inventory.invalid': { file: string; path: string; problem: string };
@@ -34,19 +46,34 @@ export interface Details {
     setting?: string;
     /** It was read, and is a private key that cannot be used. */
     key?: 'encrypted' | 'wrong-passphrase' | 'other-format' | 'public';
+    /** It lies in HashiCorp Vault, and this stands between; absent: it lies elsewhere. */
+    vault?: VaultTrouble;
   };
   'credentials.held-back': { credential: string; rejectedBy: readonly string[]; sinceMs: number };
-  'connect.unresolved': { host: string };
-  'connect.refused': { host: string; port: number };
-  'connect.unreachable': { host: string; port: number; errno: string };
-  'connect.timeout': { host: string; port: number; afterMs: number };
+  /** `via` here and below: the jump host that was asked to connect and says so; absent: this machine tried. */
+  'connect.unresolved': { host: string; via?: string };
+  'connect.refused': { host: string; port: number; via?: string };
+  'connect.unreachable': { host: string; port: number; errno: string; via?: string };
+  'connect.timeout': { host: string; port: number; afterMs: number; via?: string };
   'connect.protocol': { received: string };
   'connect.lost-before-login': {
     afterMs: number;
     /** A password or key had been sent, so that the device may have refused it; absent: nothing was. */
     credentialSent?: true;
   };
-  'connect.jump': { hop: string; code: string };
+  'connect.jump': {
+    /** Its name under `jump_hosts:`. */
+    hop: string;
+    host: string;
+    port: number;
+    /** What failed there: a code of this list, or `not-forwarded`: it let us in and passes nothing on. */
+    code: string;
+    /** What the catalogue says of that failure, and what to do, in words about the jump host. */
+    says: string;
+    todo: string;
+    /** A password or key had been sent to the jump host, which may have refused it; absent: nothing was. */
+    credentialSent?: true;
+  };
   'connect.no-common-algorithm': {
     kind: 'kex' | 'cipher' | 'mac' | 'host-key';
     /** What the device offers, in its order; empty where it did not say. */
@@ -68,6 +95,13 @@ export interface Details {
   'collect.too-long': { limitMs: number };
   'collect.too-large': { limitBytes: number };
   'collect.not-ready': { reply: string };
+  /** A unit that stands by answered, and the inventory says not to store its copy. */
+  'collect.standby': { ha: string };
+  'collect.archive-failed': {
+    archive: string;
+    step: 'make' | 'digest' | 'fetch' | 'compare' | 'remove';
+    reply: string;
+  };
   'verify.incomplete': { artefact: string; because: string; lines: number };
   'verify.shrunk': {
     artefact: string;

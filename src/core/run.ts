@@ -1,4 +1,4 @@
-import type { Facts } from './device.ts';
+import type { Condition, Facts } from './device.ts';
 import type { Failure, Restorable } from './errors.ts';
 
 /** Why a device was read. */
@@ -17,6 +17,14 @@ export interface ArtefactText {
   readonly sealed: string | null;
 }
 
+/** Who changed a device, as its syslog messages say: harmless to show, bounded, and as true as those who send them. */
+export interface ChangeOrigin {
+  /** Names, joined by commas; null where none was told. */
+  readonly by: string | null;
+  /** Addresses, likewise. */
+  readonly from: string | null;
+}
+
 /** What one run read and may commit. The spool holds it as JSON: never clear text, never a secret. */
 export interface SpoolEntry {
   readonly runId: string;
@@ -30,7 +38,9 @@ export interface SpoolEntry {
   readonly readAtMs: number;
   readonly artefacts: readonly ArtefactText[];
   readonly facts: Facts;
-  /** Every serial number that the device named as its own or as a partner's. */
+  /** No part of it makes a commit. */
+  readonly condition: Condition;
+  /** Every serial number that the device named as its own or as a partner's, its own first. */
   readonly serials: readonly string[];
   readonly restorable: Restorable;
   /** Why it is not `yes`, or on what ground it is; one line, null where there is nothing to say. */
@@ -39,6 +49,8 @@ export interface SpoolEntry {
   readonly maskKey: string;
   /** Digest of the driver's volatile and secret rules. */
   readonly rules: string;
+  /** Absent: nobody said. */
+  readonly change?: ChangeOrigin;
 }
 
 /** What became of a reading. */
@@ -69,6 +81,10 @@ export interface RunEnded {
   readonly restorable: Restorable | null;
   readonly restorableBecause: string | null;
   readonly artefacts: readonly EndedArtefact[];
+  /** Whether the device had unsaved changes; null where it did not say or was not read. */
+  readonly unsaved: boolean | null;
+  /** One for each archive that was due. Its failure is none of the run. */
+  readonly archives: readonly EndedArchive[];
   /** The stack of an unexpected exception, for the log alone; null for every expected failure. */
   readonly stack: string | null;
 }
@@ -80,3 +96,8 @@ export interface EndedArtefact {
   readonly bytes: number;
   readonly changed: boolean;
 }
+
+/** What became of an archive that was due: `bytes` of the sealed file, or why there is none. */
+export type EndedArchive =
+  | { readonly name: string; readonly bytes: number; readonly failure: null }
+  | { readonly name: string; readonly bytes: null; readonly failure: Failure };

@@ -5,6 +5,7 @@ import { createContext, type OwnedContext } from './context.ts';
 import { runDaemon } from './daemon.ts';
 import { writeFirstConfiguration } from './init.ts';
 import { daemonAnswers, remoteServices } from './remote.ts';
+import { remoteStatuses } from './replication.ts';
 import { backup, reachAll, release } from './services/backup.ts';
 import { check } from './services/check.ts';
 import { exportState } from './services/export.ts';
@@ -12,6 +13,8 @@ import * as history from './services/history.ts';
 import * as hostKeys from './services/host-keys.ts';
 import { importState } from './services/import.ts';
 import { readTranscript } from './services/transcripts.ts';
+import { acceptBreak, verify } from './services/verify.ts';
+import { personAsking } from './user.ts';
 
 /**
  * Where values meet: everything that the commands ask for. A daemon that is up does it for them, through
@@ -27,9 +30,17 @@ export function compose(
   let chosen: Promise<Services> | null = null;
   const choose = async (): Promise<Services> => {
     const socket = context.socket();
-    return (await daemonAnswers(socket)) ? remoteServices(socket, local) : local;
+    return (await daemonAnswers(socket)) ? remoteServices(socket, local, clock, personAsking(env)) : local;
   };
-  const here = new Set<keyof Services>(['init', 'daemon', 'exportState', 'importState', Symbol.asyncDispose]);
+  const here = new Set<keyof Services>([
+    'init',
+    'daemon',
+    'exportState',
+    'importState',
+    'verify',
+    'acceptBreak',
+    Symbol.asyncDispose,
+  ]);
   // Every call first finds out who answers it; the types of the calls stay as they are.
   return new Proxy(local, {
     get(target, name: keyof Services) {
@@ -60,23 +71,28 @@ export function localServices(
     },
     exportState: (dir, watch) => exportState(context, dir, watch),
     importState: (dir, watch) => importState(context, dir, watch),
+    verify: (anchor, watch) => verify(context.stateDir(), context.clock, anchor, watch),
+    acceptBreak: ({ because, fingerprint }, watch) =>
+      acceptBreak(context.stateDir(), context.clock, { because, fingerprint, by: personAsking(env) }, watch),
     check: () => check(context),
     reach: (devices, watch) => reachAll(context, devices, watch, null),
     backup: (devices, watch) => backup(context, devices, watch),
     status: (devices) => history.status(context, devices),
+    remotes: () => remoteStatuses(context),
     runs: (filter) => history.runs(context, filter),
     run: (runId) => history.run(context, runId),
     versions: (device) => history.versions(context, device),
     held: (device) => history.held(context, device),
+    archives: (device) => history.archives(context, device),
     text: (version) => history.text(context, version),
     messages: (commits) => history.messages(context, commits),
     compare: (device, before, after) => history.compareTexts(context, device, before, after),
     async transcript(device, runId) {
       return readTranscript((await context.configuration()).settings.stateDir, device, runId);
     },
-    accept: (device, runId) => history.accept(context, device, runId),
-    release: (credential) => release(context, credential, null),
-    offeredKeys: (devices, signal) => hostKeys.offeredKeys(context, devices, signal),
+    accept: (device, runId, by = personAsking(env)) => history.accept(context, device, runId, by),
+    release: (credential, by = personAsking(env)) => release(context, credential, null, by),
+    offeredKeys: (devices, signal) => hostKeys.offeredKeys(context, devices, signal, null),
     keysFromFile: (devices, file) => hostKeys.keysFromFile(context, devices, file),
     trust: (keys, replace) => hostKeys.trust(context, keys, replace),
     sealed: (device, artefact, runId) => history.sealed(context, device, artefact, runId),

@@ -13,11 +13,14 @@ import { lockState } from '../ledger/lock.ts';
 import { openLedger } from '../ledger/open-ledger.ts';
 import { knownAlgorithms } from '../transport/algorithms.ts';
 import { openHostKeys } from '../transport/known-hosts.ts';
+import { archiveNames } from './archives.ts';
 import { createLog } from './log.ts';
 import { refuseDraft } from './move/draft.ts';
 import { recoverLeftovers } from './services/backup.ts';
 import { type Configuration, type Context, registerFleet, type State } from './services/context.ts';
+import { rebuildLedger, settleLives } from './services/lives.ts';
 import { findSettings, loadSettings } from './settings.ts';
+import { type CommitSink, timedRepository } from './timed-repository.ts';
 
 type Environment = Readonly<Record<string, string | undefined>>;
 
@@ -25,8 +28,12 @@ type Environment = Readonly<Record<string, string | undefined>>;
 export interface OwnedContext extends Context, AsyncDisposable {
   /** Where a daemon would answer; needs the settings alone, so that a mistake in the inventory is in nobody's way. */
   socket(): string;
+  /** Of the settings alone. */
+  stateDir(): string;
   /** From now on tells how many stale locks of git were removed, beginning with those until now. */
   staleLocksTo(tell: (count: number) => void): void;
+  /** From now on tells of every commit, whoever asks for it. */
+  commitsTo(sink: CommitSink): void;
   /** Reads settings and inventory anew and leaves what is in use alone. Throws as `configuration` does. */
   reread(): Promise<Configuration>;
   /** From now on `configuration` is this one. */
@@ -37,35 +44,49 @@ export interface OwnedContext extends Context, AsyncDisposable {
 export function createContext(options: ServicesOptions, env: Environment, clock: Clock): OwnedContext {
   const opened: Disposable[] = [];
   let configuration = once(() => readConfiguration(options, env, clock));
-  const log = once(async () => createLog((await configuration()).settings.log, !options.logLines, env));
+  const log = once(async () =>
+    createLog((await configuration()).settings.log, clock, !options.logLines, env),
+  );
   let staleLocks = 0;
   let tellStaleLocks: ((count: number) => void) | null = null;
   const onStaleLock = (): void => {
     if (tellStaleLocks === null) staleLocks += 1;
     else tellStaleLocks(1);
   };
-  const state = once(async () => openState((await configuration()).settings.stateDir, opened, onStaleLock));
+  let commitSink: CommitSink | null = null;
+  const state = once(async () => {
+    const found = await openState((await configuration()).settings.stateDir, opened, onStaleLock);
+    return { ...found, repository: timedRepository(found.repository, clock, () => commitSink) };
+  });
   const changing = once(async () => {
     const { stateDir } = (await configuration()).settings;
     await makeStateDir(stateDir);
     opened.push(await lockState(stateDir));
     const hands = await state();
+    hands.ledger.refuseDamaged();
+    // Before devices are registered, and before anybody asks what was missed.
+    await rebuildLedger(context, hands);
     registerFleet(await configuration(), hands, clock.nowMs());
     await recoverLeftovers(context, hands);
+    await settleLives(await configuration(), hands, context, await log(), null);
     return hands;
   });
   const context: OwnedContext = {
     clock,
-    readSecret: createSecretReader(env, clock),
+    readSecret: createSecretReader(env, clock, async () => (await configuration()).settings.vault),
     configuration: () => configuration(),
     state,
     changing,
     log,
     socket: () => socketPath(loadSettings(findSettings(options.configFile, env, existsSync)), env),
+    stateDir: () => loadSettings(findSettings(options.configFile, env, existsSync)).stateDir,
     staleLocksTo(tell) {
       tellStaleLocks = tell;
       if (staleLocks > 0) tell(staleLocks);
       staleLocks = 0;
+    },
+    commitsTo(sink) {
+      commitSink = sink;
     },
     reread: () => readConfiguration(options, env, clock),
     adopt(next) {
@@ -96,13 +117,20 @@ async function readConfiguration(
   const drivers = await loadDrivers();
   const file = findSettings(options.configFile, env, existsSync);
   const settings = loadSettings(file);
-  const { devices, groups, warnings } = loadInventory(settings.inventory, {
+  const { devices, retired, groups, warnings } = loadInventory(settings.inventory, {
     defaults: settings,
     platforms: [...drivers.keys()],
+    choices: new Map(
+      [...drivers].map(([id, driver]) => [
+        id,
+        { options: driver.options ?? [], archives: archiveNames(driver) },
+      ]),
+    ),
     algorithms: knownAlgorithms,
     nowMs: clock.nowMs(),
+    vault: settings.vault !== null,
   });
-  return { file, settings, devices, groups, warnings: [...settings.warnings, ...warnings], drivers };
+  return { file, settings, devices, retired, groups, warnings: [...settings.warnings, ...warnings], drivers };
 }
 
 async function openState(stateDir: string, opened: Disposable[], onStaleLock: () => void): Promise<State> {

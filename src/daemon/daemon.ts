@@ -1,23 +1,35 @@
 import type { DaemonSignals, Services } from '../cli/services.ts';
-import { openHttp } from '../http/server.ts';
+import { type HttpServer, openHttp } from '../http/server.ts';
 import { createMetrics } from '../metrics/render.ts';
 import { createCalendar } from '../scheduler/calendar.ts';
 import { startClockwork } from '../scheduler/clockwork.ts';
 import type { LoginGate } from '../scheduler/login-gate.ts';
 import { createScheduler } from '../scheduler/loop.ts';
 import type { Scheduler } from '../scheduler/scheduler.ts';
+import type { Syslog } from '../syslog/syslog.ts';
+import { chainAnchor } from './anchor.ts';
+import { archiveNames } from './archives.ts';
+import { openChangeTriggers, withChanges } from './change-triggers.ts';
 import { type OwnedContext, socketPath } from './context.ts';
 import { createHealth } from './health.ts';
-import { removeOldTranscripts } from './housekeeping.ts';
+import { housekeeping } from './housekeeping.ts';
+import { accessOf, readTls } from './http-access.ts';
+import { createApi } from './http-api.ts';
+import { createRefusals } from './http-refusals.ts';
+import type { HttpSettings } from './http-settings.ts';
+import { createLives, createTurns, type Turns } from './lives.ts';
 import { metricsSource } from './metrics-source.ts';
 import { createNotifier } from './notify.ts';
 import { createReload } from './reload.ts';
+import { openReplication } from './replication.ts';
 import { newRunId } from './run-id.ts';
 import { createRunner } from './runner.ts';
 import { schedulerSink } from './scheduler-sink.ts';
 import { reachAll, release } from './services/backup.ts';
 import { tightSchedules } from './services/check.ts';
-import { status } from './services/history.ts';
+import { accept, status } from './services/history.ts';
+import { offeredKeys } from './services/host-keys.ts';
+import type { Visiting } from './services/visiting.ts';
 import { surviveUnexpected } from './survive.ts';
 import { buildInfo } from './version.ts';
 
@@ -54,33 +66,61 @@ export async function runDaemon(
   const views = metricsSource(context, state, calendar);
   const metrics = createMetrics({
     source: views,
-    platforms: [...drivers.keys()],
+    platforms: new Map([...drivers].map(([id, driver]) => [id, archiveNames(driver)])),
     deviceDetail: 'full',
     build: buildInfo(),
   });
   metrics.seed(state.ledger.slots.totals());
   log.countedBy(metrics);
   context.staleLocksTo((count) => metrics.staleLocksRemoved(count));
+  const replication = started.use(openReplication({ ...context, stateDir: settings.stateDir, log }));
+  context.commitsTo({
+    committed(commits, durationMs) {
+      metrics.committed(commits, durationMs);
+      replication.committed();
+    },
+    commitFailed: (failure) => metrics.commitFailed(failure),
+  });
   const runner = await createRunner(context, state, metrics);
+  let syslog: Syslog | null = null;
   const scheduler = createScheduler({
     clock,
     ledger: state.ledger,
     calendar,
-    runner: runner.run,
-    sink: schedulerSink(log, metrics),
+    runner: (job) => {
+      const change = syslog?.originOf(job.device.name) ?? null;
+      return runner.run(change === null ? job : { ...job, change });
+    },
+    sink: withChanges(schedulerSink(log, metrics), () => syslog),
     newRunId: () => newRunId(clock.nowMs()),
     workers: settings.workers,
     devices: (await context.configuration()).devices,
   });
-  views.watch(scheduler, runner.gate);
+  views.watch(scheduler, runner.gate, () => syslog?.limited() ?? 0);
+  views.watchRemotes(() => replication.status());
 
-  const reload = createReload({ context, state, scheduler, views, log });
+  const changes = started.use(await openChangeTriggers({ context, state, scheduler, log, metrics }));
+  syslog = changes;
+  const inTurn = createTurns();
+  const lives = createLives({ context, state, scheduler, syslog: changes, log, inTurn });
+  let http: HttpServer | null = null;
+  const web = async (settings: HttpSettings): Promise<() => void> => {
+    const tls = await readTls(settings, context, env);
+    return () => http?.configure(accessOf(settings), tls);
+  };
+  const hands = { context, state, scheduler, views, syslog: changes, replication, lives, web, inTurn, log };
+  const reload = createReload(hands);
   // Why it is not ready although nothing is wrong with it; null between start and stop.
   let phase: string | null = 'the daemon is starting';
-  started.use(
+  const said = (what: string, by: string): void => log.info(what, { by });
+  const served = (told: (by: string | undefined) => string): Services =>
+    daemonServices(context, services, scheduler, runner.gate, inTurn, told);
+  http = started.use(
     await openHttp({
       listen: settings.http.listen,
       socket: socketPath(settings, env),
+      tls: await readTls(settings.http, context, env),
+      access: accessOf(settings.http),
       sources: {
         metrics,
         readiness: () => {
@@ -88,10 +128,26 @@ export async function runDaemon(
           const reasons = phase === null ? problems : [...problems, phase];
           return { ready: reasons.length === 0, reasons };
         },
-        reload,
-        pause: async () => scheduler.pause(),
-        resume: async () => scheduler.resume(),
-        services: daemonServices(context, services, scheduler, runner.gate),
+        reload: (confirmed, by) => {
+          said('a reload was asked for', by);
+          return reload(confirmed);
+        },
+        pause: async (by) => {
+          said('starts are paused', by);
+          scheduler.pause();
+        },
+        resume: async (by) => {
+          said('starts are resumed', by);
+          scheduler.resume();
+        },
+        services: served(bySocket),
+        api: createApi({
+          services: served((by) => by ?? 'somebody'),
+          clock,
+          log,
+          masked: async () => (await context.configuration()).settings.secrets.inGit === 'masked',
+        }),
+        refused: createRefusals(clock, metrics, log),
         unexpected: (error) => log.unexpected('a request failed', error),
       },
     }),
@@ -99,6 +155,7 @@ export async function runDaemon(
 
   const pass = (): void => {
     scheduler.tick();
+    lives.tick();
     health.heartbeat();
   };
   await health.probe();
@@ -106,13 +163,19 @@ export async function runDaemon(
   // Told to stop before it began: nothing is started that would have to be ended.
   if (signals.stop.aborted) return;
   started.use(surviveUnexpected(log, clock));
+  replication.configure(settings.git.remotes);
+  await lives.settle(await context.configuration());
   pass();
+  const anchor = chainAnchor(state.ledger, log, clock);
   started.use(
     startClockwork({
       clock,
       tick: pass,
-      measure: () => views.measure(),
-      housekeeping: () => removeOldTranscripts(context),
+      measure: async () => {
+        anchor.tellInTime();
+        await views.measure();
+      },
+      housekeeping: () => housekeeping(context),
     }),
   );
   if (notifier.watchdogIntervalMs !== null) {
@@ -127,6 +190,7 @@ export async function runDaemon(
   signals.onAbort(() => scheduler.abort());
   const { devices } = await context.configuration();
   log.info('daemon started', { devices: devices.length, workers: settings.workers });
+  anchor.tell();
   phase = null;
   for (const { message } of await tightSchedules(context))
     log.warn('the schedule is too tight', { problem: message });
@@ -136,23 +200,35 @@ export async function runDaemon(
   phase = 'the daemon is stopping';
   notifier.stopping();
   log.info('daemon stopping', { running: scheduler.state().running.length });
+  // What changes from here on, the next start reads.
+  await changes[Symbol.asyncDispose]();
   const grace = clock.after(stopGraceMs, () => scheduler.abort());
   await scheduler.drain();
   grace.cancel();
+  anchor.tell();
   log.info('daemon stopped', {});
 }
 
-/** The commands that read a device go through the queue: never a second session to a device. */
+/**
+ * The commands that read a device go through the queue: never a second session to a device. `told` says for the
+ * record who asks.
+ */
 function daemonServices(
   context: OwnedContext,
   services: Services,
   scheduler: Scheduler,
   gate: LoginGate,
+  inTurn: Turns,
+  told: (by: string | undefined) => string,
 ): Services {
+  const visit: Visiting = (name, signal, work) => scheduler.visit(name, signal, work);
   return {
     ...services,
-    reach: (names, watch) => reachAll(context, names, watch, gate),
-    release: (credential) => release(context, credential, gate),
+    reach: (names, watch) => reachAll(context, names, watch, gate, visit),
+    release: (credential, by) => release(context, credential, gate, told(by)),
+    // Not while files move: both would write the same ones.
+    accept: (device, runId, by) => inTurn(() => accept(context, device, runId, told(by))),
+    offeredKeys: (devices, signal) => offeredKeys(context, devices, signal, gate, visit),
     status: (names) => status(context, names, (device) => scheduler.present(device)),
     backup: (names, { onEvent, signal }) =>
       scheduler.runNow(names, {
@@ -163,6 +239,11 @@ function daemonServices(
         onEnded: (ended) => onEvent({ type: 'ended', ended }),
       }),
   };
+}
+
+/** The socket does not prove who is at its other end: it is said whose word it is. */
+function bySocket(by: string | undefined): string {
+  return `${by ?? 'somebody'} via socket`;
 }
 
 function aborted(signal: AbortSignal): Promise<void> {

@@ -2,13 +2,17 @@ import { fstatSync } from 'node:fs';
 import { Writable } from 'node:stream';
 import { createLogger, format, transports } from 'winston';
 import { describe } from '../core/catalogue.ts';
+import type { Clock } from '../core/clock.ts';
 import { harmless } from '../core/display.ts';
 import { failureOf } from '../core/errors.ts';
-import type { RunEnded } from '../core/run.ts';
+import type { EndedArchive, RunEnded } from '../core/run.ts';
 
 /** One line per event, on stderr. Messages are static; what varies stands in fields. */
 export interface Log {
-  /** `backup changed`, `backup unchanged`, or `backup failure`, which no other line contains. */
+  /**
+   * `backup changed`, `backup unchanged`, or `backup failure`, which no other line contains; and a line for each archive
+   * that was due: `archive stored`, or `backup failure` with `event: archive failed`.
+   */
   runEnded(ended: RunEnded): void;
   /** A slot that passed without a run: `backup failure` too, because nothing was backed up. */
   slotMissed(slot: MissedSlot): void;
@@ -55,6 +59,7 @@ export interface LogSettings {
  */
 export function createLog(
   settings: LogSettings,
+  clock: Pick<Clock, 'nowMs'>,
   silent: boolean,
   env: Readonly<Record<string, string | undefined>>,
   to: Writable & { readonly fd?: number } = process.stderr,
@@ -81,7 +86,20 @@ export function createLog(
   const write = (level: Level, message: string, fields: Fields): void => {
     if (silent || !logger.isLevelEnabled(level)) return;
     counter?.logged(level);
-    logger.log(level, message, { fields });
+    logger.log(level, message, { time: new Date(clock.nowMs()).toISOString(), fields });
+  };
+  const archiveEnded = (
+    { device, platform, group, runId }: RunEnded,
+    { name, bytes, failure }: EndedArchive,
+  ): void => {
+    const fields = { device, platform, group, run_id: runId, archive: name };
+    if (failure === null) {
+      write('info', 'archive stored', { ...fields, bytes });
+      return;
+    }
+    const { code, stage, owner, message, todo } = describe(failure, { device, runId });
+    const what = { event: 'archive failed', code, stage, owner, error: message, todo };
+    write('error', 'backup failure', { ...fields, ...what });
   };
   return {
     runEnded(ended) {
@@ -95,21 +113,16 @@ export function createLog(
         outcome: settled.outcome,
         duration_ms: ended.endedAtMs - ended.startedAtMs,
       };
+      const worth = { restorable: ended.restorable, ...(ended.unsaved === true ? { unsaved: true } : {}) };
       if (settled.outcome === 'changed') {
         const { commit, addedLines, removedLines } = settled;
-        const { restorable } = ended;
-        write('info', 'backup changed', {
-          ...fields,
-          commit,
-          added: addedLines,
-          removed: removedLines,
-          restorable,
-        });
+        const counts = { added: addedLines, removed: removedLines };
+        write('info', 'backup changed', { ...fields, commit, ...counts, ...worth });
       } else if (settled.outcome === 'unchanged') {
         write('info', 'backup unchanged', {
           ...fields,
           commit: settled.commit,
-          restorable: ended.restorable,
+          ...worth,
         });
       } else {
         const stack = ended.stack === null ? {} : { stack: ended.stack };
@@ -117,6 +130,7 @@ export function createLog(
         const { code, stage, owner, message, todo } = describe(settled.failure, where);
         write('error', 'backup failure', { ...fields, code, stage, owner, error: message, todo, ...stack });
       }
+      for (const archive of ended.archives) archiveEnded(ended, archive);
     },
     slotMissed({ slotMs, deadlineMs, ...slot }) {
       const instants = { slot: new Date(slotMs).toISOString(), deadline: new Date(deadlineMs).toISOString() };
@@ -135,13 +149,13 @@ export function createLog(
   };
 }
 
-const jsonLine = format.printf(({ level, message, fields }) =>
-  JSON.stringify({ time: new Date().toISOString(), level, message, ...clean(fields as Fields) }),
+const jsonLine = format.printf(({ time, level, message, fields }) =>
+  JSON.stringify({ time, level, message, ...clean(fields as Fields) }),
 );
 
-const plainLine = format.printf(({ level, message, fields }) => {
+const plainLine = format.printf(({ time, level, message, fields }) => {
   const rest = Object.entries(clean(fields as Fields)).map(([key, value]) => `${key}=${quoted(value)}`);
-  return [new Date().toISOString(), level, String(message), ...rest].join(' ');
+  return [time, level, String(message), ...rest].join(' ');
 });
 
 /** `<3>` to `<7>` in front of the finished line. */

@@ -1,19 +1,23 @@
 import { readdir, stat, statfs } from 'node:fs/promises';
 import { join } from 'node:path';
-import type { Credentials, Device, SecretRef } from '../core/device.ts';
+import { credentialsOf, type Device, type SecretRef, secretRefsOf } from '../core/device.ts';
+import type { RemoteStatus } from '../core/remotes.ts';
 import type { LastGood } from '../ledger/ledger.ts';
 import type { CollectorGauges, DeviceGauges, MetricsSource } from '../metrics/source.ts';
 import type { Calendar } from '../scheduler/calendar.ts';
 import type { LoginGate } from '../scheduler/login-gate.ts';
 import type { Scheduler } from '../scheduler/scheduler.ts';
 import { weakAlgorithms } from '../transport/algorithms.ts';
+import { archiveDueMs } from './archives.ts';
 import type { Context, State } from './services/context.ts';
 import { status } from './services/history.ts';
 
 /** What `/metrics` shows of a running daemon. */
 export interface DaemonMetrics extends MetricsSource {
   /** Before the first scrape. */
-  watch(scheduler: Scheduler, gate: LoginGate): void;
+  watch(scheduler: Scheduler, gate: LoginGate, changesLimited: () => number): void;
+  /** Before the first scrape. */
+  watchRemotes(remotes: () => readonly RemoteStatus[]): void;
   /** A load of the configuration was accepted, or refused. */
   loaded(ok: boolean): void;
   /** Measures the state directory and tries every referenced secret: too slow for a scrape. Never rejects. */
@@ -26,14 +30,18 @@ const nothing = { 'configs.git': 0, artefacts: 0, ledger: 0, spool: 0 } as const
 export function metricsSource(context: Context, state: State, calendar: Calendar): DaemonMetrics {
   const { clock } = context;
   const startedMs = clock.nowMs();
-  let watched: { scheduler: Scheduler; gate: LoginGate } | null = null;
+  let watched: { scheduler: Scheduler; gate: LoginGate; changesLimited: () => number } | null = null;
   let load = { ok: true, acceptedMs: startedMs };
   let secretsReadable = true;
+  let remotes: () => readonly RemoteStatus[] = () => [];
   let sizes: CollectorGauges['stateDir'] = { freeBytes: null, sizeBytes: nothing };
 
   return {
-    watch(scheduler, gate) {
-      watched = { scheduler, gate };
+    watch(scheduler, gate, changesLimited) {
+      watched = { scheduler, gate, changesLimited };
+    },
+    watchRemotes(status) {
+      remotes = status;
     },
     loaded(ok) {
       load = ok ? { ok, acceptedMs: clock.nowMs() } : { ...load, ok };
@@ -72,8 +80,13 @@ export function metricsSource(context: Context, state: State, calendar: Calendar
           queueLength: scheduler?.queueLength ?? 0,
           oldestQueuedMs: scheduler?.oldestQueuedMs ?? null,
         },
+        changesLimited: watched?.changesLimited() ?? 0,
         workers: { configured: scheduler?.workers ?? 0, busy: scheduler?.busy ?? 0 },
         lastCommitMs: state.ledger.lastVersionMs(),
+        remotes: remotes().map(({ failure, ...remote }) => ({
+          ...remote,
+          failure: failure?.reason ?? null,
+        })),
         spool: { entries: waiting.length, oldestMs: waiting[0]?.readAtMs ?? null },
         stateDir: sizes,
         chainLength: state.ledger.chainLength(),
@@ -114,7 +127,14 @@ export function metricsSource(context: Context, state: State, calendar: Calendar
           lastDurationMs: last?.endedAtMs == null ? null : last.endedAtMs - last.startedAtMs,
           state: row.state,
           restorable: row.restorable,
+          unsaved: row.facts?.unsaved ?? null,
           failureCode: row.failure?.code ?? null,
+          archives: row.archives.map(({ name, lastSuccessMs, lastAttemptMs, failure }) => ({
+            name,
+            lastSuccessMs,
+            lastAttemptOk: lastAttemptMs === null ? null : failure === null,
+            dueMs: device.enabled ? archiveDueMs(calendar, device, name, lastSuccessMs) : null,
+          })),
         });
       }
       return gauges;
@@ -135,11 +155,12 @@ function pinned(device: Device, state: State): boolean {
 }
 
 function allowing(devices: readonly Device[], algorithm: string): number {
-  return devices.filter(({ ssh }) => ssh.allow.includes(algorithm) || ssh.profile === 'legacy').length;
+  const allowed = ({ ssh }: Pick<Device, 'ssh'>) => ssh.allow.includes(algorithm) || ssh.profile === 'legacy';
+  return devices.filter((device) => [device, ...device.jump].some(allowed)).length;
 }
 
 function heldBack(devices: readonly Device[], gate: LoginGate | undefined): ReadonlyMap<string, boolean> {
-  const held = new Map(devices.map((device) => [device.credentials.name, false]));
+  const held = new Map(devices.flatMap(credentialsOf).map(({ name }) => [name, false]));
   for (const [name, is] of gate?.heldBack() ?? []) if (held.has(name)) held.set(name, is);
   return held;
 }
@@ -149,14 +170,14 @@ async function readable(
   devices: readonly Device[],
   readSecret: (ref: SecretRef) => Promise<string>,
 ): Promise<boolean> {
-  const used = new Map<string, Credentials>();
-  for (const { enabled, credentials } of devices) if (enabled) used.set(credentials.name, credentials);
-  // Together: each may be a program that does not answer for its ten seconds.
-  const reads = [...used.values()].flatMap(({ password, enable, privateKey, passphrase }) =>
-    [password, enable, privateKey, passphrase].flatMap((ref) =>
-      ref === null || ref === 'same-as-password' ? [] : [readSecret(ref)],
-    ),
+  const used = new Map(
+    devices
+      .filter(({ enabled }) => enabled)
+      .flatMap(secretRefsOf)
+      .map((ref) => [JSON.stringify(ref), ref]),
   );
+  // Together: each may be a program that does not answer for its ten seconds.
+  const reads = [...used.values()].map((ref) => readSecret(ref));
   const results = await Promise.allSettled(reads);
   return results.every(({ status }) => status === 'fulfilled');
 }

@@ -2,9 +2,13 @@ import { isDeepStrictEqual } from 'node:util';
 import { InvalidConfiguration, OperationError } from '../core/errors.ts';
 import { counted } from '../core/units.ts';
 import type { Scheduler } from '../scheduler/scheduler.ts';
+import type { Syslog } from '../syslog/syslog.ts';
 import type { OwnedContext } from './context.ts';
+import type { HttpSettings } from './http-settings.ts';
+import type { Lives, Turns } from './lives.ts';
 import type { Log } from './log.ts';
 import type { DaemonMetrics } from './metrics-source.ts';
+import type { Replication } from './replication.ts';
 import type { Configuration, State } from './services/context.ts';
 import type { Settings } from './settings.ts';
 
@@ -31,6 +35,12 @@ export interface ReloadHands {
   readonly state: State;
   readonly scheduler: Scheduler;
   readonly views: DaemonMetrics;
+  readonly syslog: Pick<Syslog, 'configure'>;
+  readonly replication: Pick<Replication, 'configure'>;
+  readonly lives: Pick<Lives, 'settle'>;
+  /** Reads the files that `http` names; what it resolves to takes them into use. Throws OperationError. */
+  readonly web: (http: HttpSettings) => Promise<() => void>;
+  readonly inTurn: Turns;
   readonly log: Log;
 }
 
@@ -39,31 +49,32 @@ export interface ReloadHands {
  * way share the next one, which reads what lies there after they asked.
  */
 export function createReload(hands: ReloadHands): Reload {
-  let last: Promise<unknown> = Promise.resolve();
   const waiting = new Map<boolean, Promise<Reloaded>>();
   return (confirmed) => {
     const shared = waiting.get(confirmed);
     if (shared !== undefined) return shared;
-    const mine = last.then(() => {
+    const mine = hands.inTurn(() => {
       waiting.delete(confirmed);
       return reload(hands, confirmed);
     });
     waiting.set(confirmed, mine);
-    last = mine.catch(() => {});
     return mine;
   };
 }
 
 async function reload(hands: ReloadHands, confirmed: boolean): Promise<Reloaded> {
-  const { context, state, scheduler, views, log } = hands;
+  const { context, state, scheduler, views, syslog, replication, lives, log } = hands;
   try {
     const before = await context.configuration();
     const next = await context.reread();
     refuseRestart(before.settings, next.settings);
+    const takeWeb = await hands.web(next.settings.http);
     const counts = countsOf(before, next);
-    if (!confirmed && counts.removed > before.devices.length * mostDevicesDropped) {
+    // A device that is retired is not dropped by mistake.
+    const dropped = counts.removed - retiredIn(before, next);
+    if (!confirmed && dropped > before.devices.length * mostDevicesDropped) {
       throw new OperationError(
-        `the new inventory drops ${counts.removed} of ${counted(before.devices.length, 'device')}`,
+        `the new inventory drops ${dropped} of ${counted(before.devices.length, 'device')}`,
         'where that is meant, confirm it: POST /-/reload with {"confirm": true} on the control socket',
       );
     }
@@ -73,8 +84,12 @@ async function reload(hands: ReloadHands, confirmed: boolean): Promise<Reloaded>
       scheduler.reload(next.devices, next.settings.workers);
     });
     context.adopt(next);
+    takeWeb();
+    syslog.configure(next.devices, next.settings.syslog);
+    replication.configure(next.settings.git.remotes);
     views.loaded(true);
     log.info('configuration reloaded', { ...counts });
+    await lives.settle(next);
     // Sizes and the state of secrets; nobody waits for them.
     void views.measure();
     return counts;
@@ -107,11 +122,22 @@ function countsOf(before: Configuration, next: Configuration): Reloaded {
   };
 }
 
+function retiredIn(before: Configuration, { devices, retired }: Configuration): number {
+  const has = new Set(devices.map(({ name }) => name));
+  const had = new Set(before.devices.map(({ name }) => name));
+  return retired.filter(({ name }) => had.has(name) && !has.has(name)).length;
+}
+
 /** What is opened once, under the names that people write. */
 const fixed: Readonly<Record<string, (settings: Settings) => unknown>> = {
   state_dir: ({ stateDir }) => stateDir,
   socket: ({ socket }) => socket,
   'http.listen': ({ http }) => http.listen,
+  'tls_server_config (whether there is one) or client_auth_type': ({ http }) =>
+    http.web?.tls?.clients ?? null,
+  'syslog.udp': ({ syslog }) => syslog.udp,
+  'syslog.tcp': ({ syslog }) => syslog.tcp,
+  'syslog.tls': ({ syslog }) => syslog.tls,
   log: ({ log }) => log,
   secrets: ({ secrets }) => secrets,
 };

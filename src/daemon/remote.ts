@@ -7,6 +7,7 @@ import { decode, encode } from '../http/wire.ts';
 import { errorReceived } from '../http/wire-errors.ts';
 import { type Answer, post } from './control-client.ts';
 import { opened } from './services/history.ts';
+import { userName } from './user.ts';
 
 const probeMs = 2_000;
 
@@ -24,10 +25,15 @@ export function daemonAnswers(socketPath: string): Promise<boolean> {
 
 /**
  * The services of the daemon behind the socket. What concerns files or signals of the caller stays with
- * `fallback`: `init`, `daemon`, `check`, `keysFromFile`, `exportState`, `importState`; and an identity is only ever read here.
- * Every call may also throw OperationError where the daemon does not answer, or ends in the middle.
+ * `fallback`: `init`, `daemon`, `check`, `keysFromFile`, `exportState`, `importState`, `verify`, `acceptBreak`; and an identity is only ever read here.
+ * `person` is told as the one who asks. Every call may also throw OperationError where the daemon does not answer, or ends in the middle.
  */
-export function remoteServices(socketPath: string, fallback: Services, clock: Clock = systemClock): Services {
+export function remoteServices(
+  socketPath: string,
+  fallback: Services,
+  clock: Clock = systemClock,
+  person: string = userName(),
+): Services {
   type Result<Name extends CallName> = Awaited<ReturnType<Services[Name]>>;
 
   function pathOf(name: CallName): string {
@@ -85,22 +91,26 @@ export function remoteServices(socketPath: string, fallback: Services, clock: Cl
     check: () => fallback.check(),
     exportState: (dir, watch) => fallback.exportState(dir, watch),
     importState: (dir, watch) => fallback.importState(dir, watch),
+    verify: (anchor, watch) => fallback.verify(anchor, watch),
+    acceptBreak: (accept, watch) => fallback.acceptBreak(accept, watch),
     keysFromFile: (devices, file) => fallback.keysFromFile(devices, file),
     fleet: () => call('fleet'),
     reach: (devices, watch) => follow('reach', [devices], watch),
     backup: (devices, watch) => follow('backup', [devices], watch),
     status: (devices) => call('status', devices),
+    remotes: () => call('remotes'),
     runs: (filter) => call('runs', filter),
     run: (runId) => call('run', runId),
     versions: (device) => call('versions', device),
     held: (device) => call('held', device),
+    archives: (device) => call('archives', device),
     text: (version) => call('text', version),
     messages: (commits) => call('messages', commits),
     compare: (device, before, after) => call('compare', device, before, after),
     transcript: (device, runId) => call('transcript', device, runId),
-    accept: (device, runId) => call('accept', device, runId),
-    async release(credential) {
-      await call('release', credential);
+    accept: (device, runId, by = person) => call('accept', device, runId, by),
+    async release(credential, by = person) {
+      await call('release', credential, by);
     },
     offeredKeys: (devices, signal) => follow('offeredKeys', [devices], { signal, onEvent: () => {} }),
     async trust(keys, replace) {
@@ -109,7 +119,10 @@ export function remoteServices(socketPath: string, fallback: Services, clock: Cl
     sealed: (device, artefact, runId) => call('sealed', device, artefact, runId),
     async restore(device, artefact, runId, identityFile) {
       const copy = await call('sealed', device, artefact, runId);
-      return copy === null ? null : opened(copy, identityFile);
+      // An archive may be larger than an answer can be: its file is opened here.
+      return copy === null
+        ? fallback.restore(device, artefact, runId, identityFile)
+        : opened(copy, identityFile);
     },
     [Symbol.asyncDispose]: () => fallback[Symbol.asyncDispose](),
   };

@@ -1,15 +1,16 @@
 import type { Clock } from '../core/clock.ts';
 import type { Device } from '../core/device.ts';
 import { failureOf, type Stage } from '../core/errors.ts';
-import type { RunEnded, Trigger } from '../core/run.ts';
+import type { ChangeOrigin, RunEnded, Trigger } from '../core/run.ts';
 import { artefactPath } from '../gitstore/paths.ts';
-import type { Repository } from '../gitstore/repository.ts';
 import type { MetricsSink } from '../metrics/sink.ts';
 import { withAttempts } from '../pipeline/attempts.ts';
 import { type BackupHands, runBackup } from '../pipeline/run-backup.ts';
+import { createCalendar } from '../scheduler/calendar.ts';
 import { createLoginGate, type LoginGate } from '../scheduler/login-gate.ts';
 import { collect } from '../transport/collect.ts';
 import { createTranscript } from '../transport/transcript.ts';
+import { dueArchives } from './archives.ts';
 import { type Context, driverOf, type State } from './services/context.ts';
 import { keepTranscript } from './services/transcripts.ts';
 import { openVault } from './vault.ts';
@@ -27,6 +28,8 @@ interface Job {
   /** UTC epoch milliseconds; null where no slot asked for it. */
   readonly slotMs: number | null;
   readonly runId: string;
+  /** Who changed the device since its last good reading; absent: nobody said. */
+  readonly change?: ChangeOrigin;
   readonly signal: AbortSignal;
   readonly onProgress: (receivedBytes: number) => void;
 }
@@ -50,8 +53,8 @@ export async function createRunner(
   const { clock, readSecret } = context;
   const { settings } = await context.configuration();
   const vault = await openVault(settings, context);
+  const calendar = createCalendar();
   const gate = createLoginGate({ clock, ledger: state.ledger, readSecret, key: vault.fingerprintKey });
-  const repository = metrics === null ? state.repository : timed(state.repository, metrics, context);
 
   const run = async (job: Job): Promise<RunEnded> => {
     // As it is when the run begins: a reload does not change it.
@@ -62,12 +65,12 @@ export async function createRunner(
     const hands: BackupHands = {
       ...state,
       ...vault,
-      repository,
       artefactPath,
       clock,
       inGit: configuration.settings.secrets.inGit,
       onStage: stages.begin,
-      collect: (_job, readTwice) => {
+      dueArchives: dueArchives(calendar, clock),
+      collect: (_job, readTwice, archives) => {
         const { device, slotMs, signal, onProgress } = job;
         const { platform, maxRuntimeMs } = device;
         const attempts = { clock, random: Math.random, maxRuntimeMs, signal, onFailed: () => {} };
@@ -89,10 +92,12 @@ export async function createRunner(
                 signal: attempt.signal,
                 readTwice,
                 maxBytes: maxArtefactBytes,
+                onPassed: login.passed,
                 onLoggedIn: login.accepted,
                 onProgress: counted,
                 onStage: stages.begin,
                 transcript,
+                archives: archives(),
               });
               metrics?.attemptEnded({ platform, failure: null, receivedBytes });
               return collected;
@@ -134,23 +139,5 @@ function stopwatch(
       now = { stage, sinceMs: clock.monotonicMs() };
     },
     end,
-  };
-}
-
-/** Tells the metrics how long each commit took to become durable, and of each that did not. */
-function timed(repository: Repository, metrics: MetricsSink, { clock }: Context): Repository {
-  return {
-    ...repository,
-    async commit(request) {
-      const startedMs = clock.monotonicMs();
-      try {
-        const committed = await repository.commit(request);
-        metrics.committed(1, clock.monotonicMs() - startedMs);
-        return committed;
-      } catch (error) {
-        metrics.commitFailed(failureOf(error));
-        throw error;
-      }
-    },
   };
 }

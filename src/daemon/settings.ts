@@ -8,7 +8,26 @@ import { planKeys } from '../inventory/inventory-schema.ts';
 import type { Defaults } from '../inventory/precedence.ts';
 import { judged, listOf, notBuilt, Reader, section } from '../inventory/schema.ts';
 import { choice, duration, path, secretReference, whole } from '../inventory/values.ts';
+import { blameVaultReferences, type VaultSettings, vaultSection } from '../inventory/vault-settings.ts';
 import { inOrder, readYaml } from '../inventory/yaml.ts';
+import type { ChangeTiming } from '../syslog/changes.ts';
+import type { Address } from '../syslog/listener.ts';
+import { gitRemotes, type RemoteSettings } from './git-remotes.ts';
+import { type HttpSettings, httpKeys, toHttpSettings } from './http-settings.ts';
+
+/** What `syslog:` says; null: not listened on. */
+export interface SyslogSettings extends ChangeTiming {
+  readonly udp: Address | null;
+  readonly tcp: Address | null;
+  readonly tls: {
+    readonly at: Address;
+    /** PEM files. */
+    readonly certificate: string;
+    readonly key: SecretRef;
+    /** Who may sign a client's certificate; null: none is asked for. */
+    readonly clientCa: string | null;
+  } | null;
+}
 
 /** Everything that `roundsman.yaml` says, defaults filled in; paths are absolute. */
 export interface Settings extends Defaults {
@@ -20,11 +39,15 @@ export interface Settings extends Defaults {
   readonly inventory: string;
   /** Device sessions at once. */
   readonly workers: number;
-  readonly http: { readonly listen: { readonly host: string; readonly port: number } };
+  readonly http: HttpSettings;
+  /** Where devices tell of changes, and how soon and how often that starts a backup. */
+  readonly syslog: SyslogSettings;
   readonly log: {
     readonly level: 'error' | 'warn' | 'info' | 'debug';
     readonly format: 'json' | 'plain';
   };
+  /** Where every commit is pushed to. */
+  readonly git: { readonly remotes: readonly RemoteSettings[] };
   readonly secrets: {
     /** age recipients (`age1…`); empty: nothing can be sealed. */
     readonly recipients: readonly string[];
@@ -32,6 +55,8 @@ export interface Settings extends Defaults {
     /** `keep`: secrets go to git as the device shows them. */
     readonly inGit: 'masked' | 'keep';
   };
+  /** How HashiCorp Vault is reached; null: no secret lies there. */
+  readonly vault: VaultSettings | null;
   /** How long each is kept. */
   readonly retention: { readonly sealedMs: number; readonly runsMs: number; readonly transcriptsMs: number };
   /** `failed`: a redacted transcript of each failed run is kept. */
@@ -82,9 +107,12 @@ export function loadSettings(file: string): Settings {
         ['secrets', 'fingerprint_key'],
         'lies inside state_dir: whoever takes that directory could guess the masked secrets; keep it elsewhere',
       );
-  if (reader.problems.length > 0) throw new InvalidConfiguration(inOrder(reader.problems));
+  const web = read.http === undefined ? null : toHttpSettings(reader, read.http);
+  if (read.vault === null) blameVaultReferences(reader, document.value);
+  if (reader.problems.length > 0 || web === null) throw new InvalidConfiguration(inOrder(reader.problems));
   // Every key was read: each has a default, and there are no problems.
-  return toSettings(read as Required<typeof read>, warningsOf(reader, read as Required<typeof read>));
+  const written = read as Required<typeof read>;
+  return toSettings(written, web.http, [...warningsOf(reader, written), ...web.warnings]);
 }
 
 type Shape = ReturnType<typeof settingsShape>;
@@ -109,17 +137,38 @@ function settingsShape(dir: string) {
     max_age: plan.max_age.default(null),
     blackout: plan.blackout.default([]),
     catch_up_spread: plan.catch_up_spread.default(15 * minute),
-    http: withDefaults({ listen: listenAddress().default({ host: '127.0.0.1', port: 9724 }) }),
+    http: withDefaults(httpKeys(dir, listenAddress('http'))),
+    syslog: withDefaults({
+      udp: listenAddress('any').nullable().default(null),
+      tcp: listenAddress('any').nullable().default(null),
+      tls: section({
+        listen: listenAddress('any'),
+        certificate: path(dir),
+        key: secretReference(dir),
+        client_ca: path(dir).nullable().default(null),
+      })
+        .nullable()
+        .default(null),
+      quiet: duration('1s', '1h').default(2 * minute),
+      at_most: duration('1s', '1d').default(10 * minute),
+      per_device: whole(1, 60).default(6),
+      in_total: whole(1, 10_000).default(120),
+    }),
     log: withDefaults({
       level: choice(['error', 'warn', 'info', 'debug']).default('info'),
       format: choice(['json', 'plain']).default('json'),
     }),
-    git: withDefaults({ readers_group: notBuilt(), remotes: notBuilt(), sign_key: notBuilt() }),
+    git: withDefaults({
+      readers_group: notBuilt(),
+      remotes: gitRemotes(dir).default([]),
+      sign_key: notBuilt(),
+    }),
     secrets: withDefaults({
       recipients: listOf(recipient()).default([]),
       fingerprint_key: secretReference(dir).default({ file: resolve(dir, 'fingerprint.key') }),
       in_git: choice(['masked', 'keep']).default('masked'),
     }),
+    vault: vaultSection(dir).nullable().default(null),
     retention: withDefaults({
       sealed: duration('1d').default(400 * day),
       runs: duration('1d').default(400 * day),
@@ -134,7 +183,7 @@ function withDefaults<Keys extends z.ZodRawShape>(keys: Keys) {
   return z.preprocess((value) => value ?? {}, section(keys));
 }
 
-function toSettings(written: Written, warnings: readonly Problem[]): Settings {
+function toSettings(written: Written, http: HttpSettings, warnings: readonly Problem[]): Settings {
   return {
     stateDir: written.state_dir,
     socket: written.socket,
@@ -149,13 +198,16 @@ function toSettings(written: Written, warnings: readonly Problem[]): Settings {
     maxAgeMs: written.max_age,
     blackout: written.blackout,
     catchUpSpreadMs: written.catch_up_spread,
-    http: written.http,
+    http,
+    syslog: toSyslog(written.syslog),
     log: written.log,
+    git: { remotes: written.git.remotes },
     secrets: {
       recipients: written.secrets.recipients,
       fingerprintKey: written.secrets.fingerprint_key,
       inGit: written.secrets.in_git,
     },
+    vault: written.vault,
     retention: {
       sealedMs: written.retention.sealed,
       runsMs: written.retention.runs,
@@ -163,6 +215,21 @@ function toSettings(written: Written, warnings: readonly Problem[]): Settings {
     },
     transcripts: written.transcripts,
     warnings,
+  };
+}
+
+function toSyslog({ udp, tcp, tls, ...written }: Written['syslog']): SyslogSettings {
+  return {
+    udp,
+    tcp,
+    tls:
+      tls === null
+        ? null
+        : { at: tls.listen, certificate: tls.certificate, key: tls.key, clientCa: tls.client_ca },
+    quietMs: written.quiet,
+    atMostMs: written.at_most,
+    perDevice: written.per_device,
+    inTotal: written.in_total,
   };
 }
 
@@ -205,18 +272,19 @@ function socketPath(dir: string) {
   });
 }
 
-/** `HOST:PORT` on this machine: there is no authentication that would make another address safe. */
-function listenAddress() {
-  return judged('HOST:PORT such as 127.0.0.1:9724', (value, blame) => {
+/** `HOST:PORT`. `http`: `localhost` too. */
+function listenAddress(where: 'http' | 'any') {
+  const example = where === 'http' ? '127.0.0.1:9724' : '0.0.0.0:5514';
+  return judged(`HOST:PORT such as ${example}`, (value, blame): Address => {
     const match = typeof value === 'string' ? /^(?:\[([^\]]+)\]|([^:[\]]+)):(\d{1,5})$/.exec(value) : null;
     const host = match?.[1] ?? match?.[2] ?? '';
     const port = Number(match?.[3]);
     if (match === null || port < 1 || port > 65535 || (match[1] !== undefined && isIP(host) !== 6))
-      return blame('expected HOST:PORT such as 127.0.0.1:9724 or "[::1]:9724"');
-    const loopback = host === 'localhost' || host === '::1' || (isIP(host) === 4 && host.startsWith('127.'));
-    return loopback
+      return blame(`expected HOST:PORT such as ${example} or "[::1]${example.slice(example.indexOf(':'))}"`);
+    // A name would be another address tomorrow.
+    return isIP(host) !== 0 || (where === 'http' && host === 'localhost')
       ? { host, port }
-      : blame('expected a loopback address; others are not available in this version');
+      : blame(`expected an IP address and a port such as ${example}`);
   });
 }
 

@@ -24,7 +24,8 @@ export function openSealedToRead(settings: Settings): Pick<Artefacts, 'read'> {
   return openArtefacts({ dir: sealedDir(settings), recipients: [] });
 }
 
-function sealedDir({ stateDir }: Settings): string {
+/** Where sealed files lie. */
+export function sealedDir({ stateDir }: Settings): string {
   return `${stateDir}/artefacts`;
 }
 

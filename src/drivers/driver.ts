@@ -15,16 +15,43 @@ export interface Source {
 /** Whether what was read is enough to rebuild the device from. */
 export type Restorable = 'yes' | 'partial' | 'no';
 
+/* ── Options: what the inventory may choose ───────────────────────────────────────────────── */
+
+/** One key under `options:` of the inventory. */
+export interface OptionSpec {
+  /** Lower case with underscores. */
+  readonly name: string;
+  /** A flag; one of these words; or what `matching` (anchored at both ends) accepts. */
+  readonly takes: 'flag' | readonly string[] | { readonly matching: RegExp; readonly expected: string };
+  /** Where the inventory says nothing. */
+  readonly standard: string | boolean;
+  /** What it does, one sentence: the docs print it. */
+  readonly says: string;
+}
+
+/** Every option of the driver, as the inventory says or as is standard. */
+export type Options = Readonly<Record<string, string | boolean>>;
+
+/** What a session has shown so far. */
+export interface Seen {
+  /** The exact answer to a command; null where it was not sent, was refused, or has not been sent yet. */
+  readonly text: (command: string) => string | null;
+  readonly options: Options;
+  /** Name of the dialogue that the device speaks. */
+  readonly dialogue: string;
+}
+
 /* ── Dialogue: how to reach a prompt, and how to know one ─────────────────────────────────── */
 
-/** Names a secret of the device. A driver never sees its value. */
-export type Credential = 'password' | 'enable';
+/** Names what the inventory holds for a login. A driver never sees its value. */
+export type Credential = 'username' | 'password' | 'enable';
 
 /** What to type. `text` without `enter` is a bare key press. */
 export type Answer = { readonly credential: Credential } | { readonly text: string; readonly enter: boolean };
 
 /** A way from one mode to another. Any mode outside `leadsTo` ends the login. */
 export interface Move<Mode extends string> {
+  /** `{name}` stands for the value of the option `name`. */
   readonly send: string;
   readonly leadsTo: readonly Mode[];
 }
@@ -47,6 +74,8 @@ export type ModeSpec<Mode extends string> =
   | {
       readonly kind: 'question';
       readonly line: RegExp;
+      /** False: nobody chose the way on which it is asked, so it is not answered. Absent: always. */
+      readonly when?: (options: Options) => boolean;
       readonly answer: Answer;
       readonly leadsTo: readonly Mode[];
     }
@@ -97,21 +126,49 @@ export type Dialogue<Mode extends string = string> = ShellDialogue<Mode> | ExecD
 
 /** One way to ask for an artefact, and what a copy that was read this way is worth. */
 export interface Way {
+  /** What is typed; with `by`, the path of a file. */
   readonly send: string;
+  /** The file is fetched over the same SSH connection, octet by octet; absent: the answer is read. */
+  readonly by?: 'scp' | 'sftp';
+  /** False: this way is no way now. Absent: always. */
+  readonly when?: (seen: Seen) => boolean;
   readonly restorable: Restorable;
   /** Why it is not `yes`; null where it is. */
   readonly because: string | null;
+}
+
+/** One of the things that a command is asked for: a context, a VDOM, a route domain. Values by placeholder. */
+export type Item = Readonly<Record<string, string>>;
+
+/**
+ * A command that is asked once for each item; `{key}` in its name, in `before`, `after` and in what is sent stands
+ * for the item's value. A value that is not plain (letters, digits and `._:/@+~-`, at most 128) is never typed: the
+ * backup fails. Where the device refuses an item, `over` is asked again: an item that is gone by then is left out.
+ */
+export interface Each<Name extends string = string> {
+  /** The command whose answer lists them, asked before. */
+  readonly over: NoInfer<Name>;
+  /** `listing`: its answer. Never throws, whatever it is given. */
+  readonly items: (listing: string, seen: Seen) => readonly Item[];
 }
 
 interface Asked<Name extends string> {
   readonly name: Name;
   /** Typed first, in the same session (shell) or on the same command line (exec). */
   readonly before?: readonly string[];
+  /** Typed afterwards, also where the command itself was refused: a way back. Shell alone. */
+  readonly after?: readonly string[];
+  /** False: it is not asked. Absent: always. */
+  readonly when?: (seen: Seen) => boolean;
+  /** Absent: asked once. */
+  readonly forEach?: Each<Name>;
+  /** Instead of the `line` of an exec dialogue, where this is for another program. */
+  readonly execLine?: string;
   /** The longest silence before the command counts as stalled, in milliseconds; absent: the device's own. */
   readonly idleMs?: number;
 }
 
-/** Feeds `facts`. */
+/** Feeds `facts`, `when`, `forEach` and `state`. */
 export interface FactsCommand<Name extends string = string> extends Asked<Name> {
   readonly keep: 'facts';
   readonly send: string;
@@ -124,17 +181,52 @@ export interface ArtefactCommand<Name extends string = string> extends Asked<Nam
   readonly keep: 'artefact';
   /** Tried in order while the device refuses; the last refusal fails the backup. */
   readonly firstOf: readonly [Way, ...Way[]];
+  /** Why some devices do not have it: refused, it is left out. Without it a refusal fails the backup. */
+  readonly mayBeRefusedBecause?: string;
+  /** What it is worth does not count: another artefact restores the same, or `state` says that none does. */
+  readonly besides?: true;
   readonly wholeWhen: Completeness;
 }
 
-export type Command<Name extends string = string> = FactsCommand<Name> | ArtefactCommand<Name>;
+/**
+ * A file that the device makes for us, on a schedule of its own: `options: { <name>: { schedule, passphrase } }`. Never
+ * in git: sealed, and kept as long as sealed copies are. It leaves a trace on the device while it is made, so it is
+ * asked for by the inventory or not at all. Its failure fails no backup of the text; it is told apart.
+ */
+export interface ArchiveCommand<Name extends string = string> extends Asked<Name> {
+  readonly keep: 'archive';
+  /** Typed before and after, whatever happened: nothing of ours stays on the device. A refusal is no failure. */
+  readonly remove: readonly string[];
+  /** `{passphrase}` stands for the secret; with none, `makeOpen` is typed instead. */
+  readonly make: string;
+  readonly makeOpen: string;
+  /** Found in the answer when the file was made. */
+  readonly madeWhen: RegExp;
+  /** Prints the SHA-256 of the file, which is found by `(?<sha256>[0-9a-f]{64})` in the answer. */
+  readonly digest: string;
+  /** Its path on the device, and how it is fetched. */
+  readonly file: string;
+  readonly by: 'scp' | 'sftp';
+  /** Of the stored file, without the dot. */
+  readonly extension: string;
+  /** What it takes, in words: told where `when` says no. */
+  readonly needs?: string;
+}
+
+export type Command<Name extends string = string> =
+  | FactsCommand<Name>
+  | ArtefactCommand<Name>
+  | ArchiveCommand<Name>;
 
 /* ── Completeness: why we may believe that nothing is missing ─────────────────────────────── */
 
-/** One answer of a device, exact: no echo, no pager residue, no CR before LF, no final prompt. */
+/**
+ * One answer of a device, exact: no echo, no pager residue, no CR before LF, no final prompt. Of a transfer: the octets.
+ */
 export interface Capture {
   readonly text: string;
-  readonly endedBy: 'prompt' | 'exit-status';
+  /** `transfer`: as many octets came as were announced, and both sides said so. */
+  readonly endedBy: 'prompt' | 'exit-status' | 'transfer';
   /** Null unless `endedBy` is `exit-status`. */
   readonly exitStatus: number | null;
   /** What was typed. */
@@ -193,6 +285,13 @@ export interface VolatileRule extends LineRule {
   readonly act: 'drop' | 'drop-block' | 'mask';
   /** For `drop` and `mask`: the rule applies only in blocks whose first line matches this (see `outline`). */
   readonly inSection?: RegExp;
+  /**
+   * For `drop`, instead of `inSection`: the blocks that the rule applies in, where no line of their own tells them, such
+   * as an interface that another section names. Never throws, whatever it is given.
+   */
+  readonly within?: (text: string) => readonly Block[];
+  /** The rule applies only to a member of an HA group (`state` says so): the units differ in it. */
+  readonly inHa?: true;
 }
 
 export type SecretKind = 'password' | 'hash' | 'shared-key' | 'community' | 'private-key' | 'token';
@@ -237,6 +336,40 @@ export interface Refusal {
   readonly example: string;
 }
 
+/* ── State: what the answers tell together ────────────────────────────────────────────────── */
+
+/** What is true at the moment and is no configuration; nothing in it makes a commit. Absent: not told. */
+export interface StateReport {
+  /** Role and state in an HA group, in the words of the device; absent where it is in none. */
+  readonly ha?: string;
+  /** Whether this unit stands by for another one. */
+  readonly standby?: boolean;
+  /** How far the units of a group agree, in the words of the device. */
+  readonly sync?: string;
+  /** Whether the running configuration differs from the saved one. */
+  readonly unsaved?: boolean;
+  /** Serial numbers of the other members of its group, as this unit names them. */
+  readonly partnerSerials?: readonly string[];
+  /** What makes the copy less than the device, where more than one line tells of it. */
+  readonly worth?: readonly { readonly is: 'partial' | 'no'; readonly because: string }[];
+}
+
+/* ── Changes: what a device says in syslog when somebody works on it ──────────────────────── */
+
+/** A message that tells of a change or of a save. */
+export interface ChangeMessage {
+  /**
+   * Searched for in a whole message, whatever header stands before it. May hold the groups `user` and `from` (an
+   * address): who did it, and from where.
+   */
+  readonly line: RegExp;
+  /** Messages that match `line` and tell of no change, such as what every session of ours causes. */
+  readonly butNot?: RegExp;
+  readonly means: 'changed' | 'saved';
+  /** A whole message with its header. */
+  readonly example: string;
+}
+
 /* ── The driver ───────────────────────────────────────────────────────────────────────────── */
 
 export interface Driver<Mode extends string = string, Name extends string = string> {
@@ -253,6 +386,16 @@ export interface Driver<Mode extends string = string, Name extends string = stri
   readonly secrets: readonly SecretRule[];
   readonly restorable: readonly RestorableRule[];
   readonly facts: readonly FactRule<Name>[];
+  /** Absent: the inventory has nothing to choose. */
+  readonly options?: readonly OptionSpec[];
+  /** Looks at all answers together. Never throws, whatever it is given. */
+  readonly state?: (seen: Seen) => StateReport;
+  /** Absent: syslog messages of this platform start no backup. */
+  readonly changes?: {
+    readonly messages: readonly ChangeMessage[];
+    /** How a message names its device, where it does: the groups `name` and `serial`. */
+    readonly device: readonly RegExp[];
+  };
   /** Works on exact and on masked text alike, and never throws, whatever it is given. */
   readonly outline: (text: string) => readonly Block[];
 }

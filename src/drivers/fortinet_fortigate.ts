@@ -1,10 +1,14 @@
 import {
   type Block,
+  type ChangeMessage,
+  type Completeness,
   defineDriver,
   type Refusal,
   type SecretKind,
   type SecretRule,
+  type Seen,
   type Source,
+  type StateReport,
   type Verdict,
   type VolatileRule,
 } from './driver.ts';
@@ -12,7 +16,8 @@ import {
 /*
  * FortiGate over a terminal. The pager has no switch for one session: `config system console` is a
  * stored, logged and replicated change (netmiko issues 2833 and 3248), so every page is answered.
- * One `show` from the top level prints the global part and every VDOM.
+ * One `show` from the top level prints the global part and every VDOM. No VDOM is ever entered: `edit`
+ * creates what it does not find.
  */
 
 /** A long name is cut and ends in `~` (Oxidized issue 490); 7.x puts the HA role behind it (issue 3846). */
@@ -80,12 +85,15 @@ function quotedAfter(text: string, from: number, end: number, open: boolean): bo
   return quoted;
 }
 
+/** A pager that is no part of a quoted value. */
+const pagerMark = /^--More--/;
+
 /** Every block closes. `end` also closes an open `edit`: each VDOM ends that way, without a `next`. */
-function isWhole(text: string): Verdict {
+function isWhole(all: string): Verdict {
   const open: ('config' | 'edit')[] = [];
   let blocks = 0;
   let problem: string | null = null;
-  const closed = walk(text, ({ index, word }) => {
+  const closed = walk(all, ({ index, word, text }) => {
     if (problem !== null) return;
     const wrong = (what: string): void => {
       problem = `line ${index + 1}: ${what}`;
@@ -101,7 +109,8 @@ function isWhole(text: string): Verdict {
     } else if (word === 'end') {
       if (open.at(-1) === 'edit') open.pop();
       if (open.pop() !== 'config') wrong('"end" without "config"');
-    } else if (open.length === 0) wrong('text outside of every block');
+    } else if (pagerMark.test(text)) wrong('a pager interrupted the answer');
+    else if (open.length === 0) wrong('text outside of every block');
   });
   if (problem === null && !closed) problem = 'a quoted value is still open at the end';
   if (problem === null && open.length > 0) problem = `${open.length} blocks are still open at the end`;
@@ -160,10 +169,134 @@ function outline(text: string): Block[] {
   return blocks;
 }
 
+/* ── State: HA, VDOMs, and how much the account sees ──────────────────────────────────────── */
+
+/** What stands behind `label: ` in `get system status`; null where the line is missing. */
+function statusOf(seen: Seen, label: string): string | null {
+  for (const line of (seen.text('status') ?? '').split('\n'))
+    if (line.startsWith(`${label}:`)) return line.slice(label.length + 1).trim();
+  return null;
+}
+
+/** `a-p, primary`, `a-a, slave` and the like; null for a unit that stands alone or does not say. */
+function haMode(seen: Seen): string | null {
+  const mode = statusOf(seen, 'Current HA mode');
+  return mode === null || mode === '' || /^standalone/i.test(mode) ? null : mode;
+}
+
+/** `disable` is one VDOM; `enable`, `multiple`, `split-task` and what else there may be is several. */
+function hasVdoms(seen: Seen): boolean {
+  return !/^(?:disable)?$/i.test(statusOf(seen, 'Virtual domain configuration') ?? '');
+}
+
+/** The comments that the copy begins with. */
+function headerOf(seen: Seen): string {
+  return (seen.text('running-config') ?? '').slice(0, 2_000);
+}
+
+/** VDOMs are on, and the account is one of the whole unit: it may enter `config global`. */
+function seesGlobal(seen: Seen): boolean {
+  return hasVdoms(seen) && /^#global_vdom=1/m.test(headerOf(seen));
+}
+
+/** Root `show` of FortiOS 6.2 leaves parts of the global section out where VDOMs are on; the file has them. */
+function lacksGlobal(seen: Seen): boolean {
+  const is62 = /^#config-version=\w+-6\.0?2[.-]/m.test(headerOf(seen));
+  return is62 && seen.options.method !== 'scp' && hasVdoms(seen);
+}
+
+/** Which administrators a copy names; a quoted value that only looks like one does not count. */
+function administratorsIn(text: string): 'none' | 'lesser' | 'super' {
+  let section = false;
+  let everything = false;
+  walk(text, (statement) => {
+    if (statement.text === 'config system admin') section = true;
+    if (/^set accprofile "?super_admin"?$/.test(statement.text)) everything = true;
+  });
+  return everything ? 'super' : section ? 'lesser' : 'none';
+}
+
+/** What the text itself tells of missing rights: no line of it says so. */
+function worthOf(seen: Seen): NonNullable<StateReport['worth']> {
+  const root = seen.text('running-config');
+  // A VDOM has neither administrators nor all interfaces of the unit: its header tells that the rest is missing.
+  if (root === null || /^#global_vdom=0/m.test(headerOf(seen))) return [];
+  const global = seen.text('global.running-config');
+  const text = `${root}\n${global ?? ''}`;
+  const administrators = administratorsIn(text);
+  // At most 120 characters each: longer ones are clipped.
+  const lost: string[] = [];
+  const remove = 'restoring this would remove every';
+  if (administrators === 'lesser')
+    lost.push(`${remove} super_admin: none is in this copy, the account that reads may not see them`);
+  if (administrators === 'none')
+    lost.push(`${remove} administrator: "config system admin" is missing, the account may not read it`);
+  if (!/^config system interface\s*$/m.test(text))
+    lost.push(`${remove} interface: "config system interface" is missing, the account may not read it`);
+  if (lacksGlobal(seen) && global === null)
+    lost.push('FortiOS 6.2 with VDOMs: parts of the global section are missing, "config global" was refused');
+  return lost.map((because) => ({ is: 'partial', because }));
+}
+
+/** The interfaces that are reserved for the management of one unit, and the dashboards of administrators. */
+function blocksOfUnit(text: string): Block[] {
+  const blocks = outline(text);
+  const lines = text.split('\n');
+  const reserved = new Set<string>();
+  for (const { firstLine, lastLine, title } of blocks) {
+    if (!/^(?:global: )?config system ha$/.test(title)) continue;
+    for (const line of lines.slice(firstLine, lastLine + 1)) {
+      const name = /^\s*set (?:ha-mgmt-)?interface (?<name>"[^"]{1,64}")\s*$/.exec(line)?.groups?.name;
+      if (name !== undefined) reserved.add(name);
+    }
+  }
+  return blocks.filter(({ title }) => {
+    const [, name] = /^(?:global: )?config system interface > edit ("[^"]{1,64}")$/.exec(title) ?? [];
+    return name === undefined ? / > config (?:gui-)?dashboard(?:-tabs)?$/.test(title) : reserved.has(name);
+  });
+}
+
+/** A member of a cluster by its serial number, in the formats of 5.0 to 7.4. */
+const memberLines = [
+  /, {0,8}(?<serial>[A-Z][\w-]{5,31}), (?:HA )?cluster index = \d+\s*$/,
+  /^\s*(?:Master|Slave|Primary|Secondary)\s{0,4}: (?<serial>[A-Z][\w-]{5,31}), (?:HA )?operating (?:cluster )?index = \d+\s*$/,
+  /^(?:Master|Slave)\s{0,4}: {0,4}\d+ +\S[^,]*? (?<serial>[A-Z][\w-]{5,31}) +\d+\s*$/,
+];
+/** Of `Configuration Status:`; the lines of `System Usage stats:` have nothing behind the colon. */
+const syncLine = /^\s*[\w-]{6,32}\(updated \d+ seconds? ago\): (?<sync>[a-z][a-z-]{1,31})\s*$/;
+
+function stateOf(seen: Seen): StateReport {
+  const worth = worthOf(seen);
+  const report = worth.length === 0 ? {} : { worth };
+  const ha = haMode(seen);
+  if (ha === null) return report;
+  const serials = new Set<string>();
+  const agreement: string[] = [];
+  const lines = (seen.text('ha-status') ?? seen.text('global.ha-status') ?? '').split('\n');
+  for (const line of lines.filter(({ length }) => length < 200)) {
+    for (const format of memberLines) {
+      const serial = format.exec(line)?.groups?.serial;
+      if (serial !== undefined) serials.add(serial);
+    }
+    const sync = syncLine.exec(line)?.groups?.sync;
+    if (sync !== undefined) agreement.push(sync);
+  }
+  serials.delete(statusOf(seen, 'Serial-Number') ?? '');
+  const sync = agreement.find((word) => word !== 'in-sync') ?? agreement[0];
+  return {
+    ...report,
+    ha,
+    standby: /\b(?:slave|secondary|backup|subordinate)\b/i.test(ha),
+    ...(sync === undefined ? {} : { sync }),
+    partnerSerials: [...serials],
+  };
+}
+
 /* ── Rules ────────────────────────────────────────────────────────────────────────────────── */
 
-function source(claim: string, url: string): Source {
-  return { claim, see: { url: `https://github.com/${url}`, read: '2026-11-22' } };
+function source(claim: string, path: string): Source {
+  const url = path.startsWith('https://') ? path : `https://github.com/${path}`;
+  return { claim, see: { url, read: '2026-11-22' } };
 }
 
 function refused(line: RegExp, example: string): Refusal {
@@ -174,18 +307,26 @@ function drop(line: RegExp, because: string, example: string): VolatileRule {
   return { line, act: 'drop', because, example };
 }
 
+/** What each unit of a cluster has of its own: after a failover another unit displays its own. */
+function unitsOwn(inSection: RegExp, line: RegExp, because: string, example: string): VolatileRule {
+  return { ...drop(line, because, example), inSection, inHa: true };
+}
+
 /** Attributes whose value is a secret, in clear in templates and under old releases, else behind `ENC`. */
 const attribute =
   '(?:(?:[a-z0-9]+-){0,4}(?:password|passwd|passphrase|psksecret|secret|pwd)(?:-?(?:[0-9]|l[12]|remote|local))?|' +
   '(?:secondary-|tertiary-|server-|api-|inter-controller-|secret-|auth-|authentication-|md5-)?keys?|' +
   'key-string|auth-string|authkey|enckey|(?:[a-z0-9]+-){0,2}token|crptpasswd|history[01])';
 
+/** In the last line of a value that began further up, the quote that closes that one is no part of it. */
+const bareValue = '(?<secret>(?:[^\\s\\\\]|\\\\(?:\\S|(?=\\s|$)))+?)';
+
 /** The same rule for a bare and for a quoted value. */
 function values(kind: SecretKind, what: string, bare: string, quoted: string): readonly SecretRule[] {
   return [
     {
       kind,
-      line: new RegExp(`^\\s*set ${what} (?!"|ENC |(?:enable|disable|none)\\s*$)(?<secret>\\S+)\\s*$`),
+      line: new RegExp(`^\\s*set ${what} (?!"|ENC |(?:enable|disable|none)\\s*$)${bareValue}"?\\s*$`),
       example: bare,
     },
     { kind, line: new RegExp(`^\\s*set ${what} "(?!ENC )(?<secret>[^"].*)"\\s*$`), example: quoted },
@@ -207,9 +348,39 @@ function openValue(kind: SecretKind, what: string, example: string): SecretRule 
   };
 }
 
+/** There is no end marker. */
+const withHeader = {
+  firstLine: /^#config-version=/,
+  lastLine: /^end\s*$/,
+  atLeastLines: 5,
+  structure: isWhole,
+  proof: 'structure',
+} satisfies Completeness;
+
 const webhooks = /^\s*config system automation-action\s*$/;
 /** Here `key` is the name of a header or a field, and `value` what is secret. */
 const namedValues = /^\s*config (?:http-headers|form-data)\s*$/;
+
+/** A key of a message: alone on it, or with the prefix that CEF puts before those of FortiOS. */
+function key(named: string): string {
+  return `(?:^|[\\s,|>])(?:FTNTFGT|FortinetFortiGate)?${named}=`;
+}
+
+/**
+ * A message of type event by the last digits of its log id, quoted or not, as key=value, CSV or CEF. Who and from
+ * where come from the first `user` and `ui` behind it: what an administrator typed stands further back.
+ */
+function told(id: string, example: string, and = ''): ChangeMessage {
+  // The first one of a message: one behind it may be a user name that somebody made up.
+  const logId = key('log_?id');
+  const who = `(?:(?=.*?${key('d?user')}(?:"?(?<user>[^"\\s][^"]{0,127}?)(?:"|[\\s,]\\w+=|$))?)|)`;
+  const where = `(?:(?=.*?${key('(?:ui|sproc)')}(?:"?[^"(\\s]{0,32}\\((?<from>[0-9A-Fa-f.:]{2,45})\\))?)|)`;
+  return {
+    line: new RegExp(`^(?:(?!${logId})[\\s\\S])*?${logId}"?01000${id}(?![0-9])${who}${where}${and}`),
+    means: 'changed',
+    example,
+  };
+}
 
 export const driver = defineDriver({
   id: 'fortinet_fortigate',
@@ -222,6 +393,14 @@ export const driver = defineDriver({
     source('HA units show their role behind the name', 'ytti/oxidized/issues/3846'),
     source('the pager is a stored setting that not every account may change', 'ktbyers/netmiko/issues/2833'),
     source('passwords are encrypted anew at every display', 'ytti/oxidized/issues/931'),
+    source(
+      'what the units of a cluster do not copy from each other: host name, priority, override, reserved management interface, dashboards',
+      'https://docs.fortinet.com/document/fortigate/6.0.0/Handbook/173759/synchronizing-the-configuration',
+    ),
+    source(
+      'FortiOS 6.2 with VDOMs leaves parts of the global section out of a root "show"; scp of sys_config is complete',
+      'netfishers-onl/Netshot/blob/07228503/src/main/resources/drivers/Fortinet_FortiOS.js',
+    ),
     source(
       'which lines are no change: internet-service-name, conf_file_ver, last-login, ACME comments',
       'ytti/oxidized/blob/687ed426/lib/oxidized/model/fortigate.rb',
@@ -242,10 +421,12 @@ export const driver = defineDriver({
             because: 'the account is no super_admin: super_admin accounts and profiles are not in this copy',
           },
         },
-        /** The part of one VDOM, or the global part alone. */
+        /** Where `config global` leads; no login does. */
+        global: { kind: 'prompt', line: new RegExp(`^${name} \\(global\\) # ?$`) },
+        /** The part of one VDOM. */
         inside: {
           kind: 'prompt',
-          line: new RegExp(`^${name} \\([\\w.~ -]{1,64}\\) # ?$`),
+          line: new RegExp(`^${name} \\((?!global\\))[\\w.~ -]{1,64}\\) # ?$`),
           restorable: {
             is: 'partial',
             because: 'the login leads into one VDOM: the others are not in this copy',
@@ -264,10 +445,31 @@ export const driver = defineDriver({
         },
       },
       greetedBy: ['administrator', 'limited', 'inside', 'disclaimer', 'newPassword'],
-      worksIn: ['administrator', 'limited', 'inside'],
+      worksIn: ['administrator', 'limited', 'inside', 'global'],
       prepare: [],
       pagers: [{ line: /(?:^|[\r\n])--More-- ?$/, press: ' ' }],
       leave: ['exit'],
+    },
+  ],
+
+  options: [
+    {
+      name: 'on_standby',
+      takes: ['store', 'skip'],
+      standard: 'store',
+      says: 'What to do with a unit that stands by in an HA cluster: store its copy like any other, or skip it.',
+    },
+    {
+      name: 'method',
+      takes: ['shell', 'scp'],
+      standard: 'shell',
+      says: 'How the configuration is read: `show` in the terminal, or the file `sys_config` by SCP, which needs `set admin-scp enable`.',
+    },
+    {
+      name: 'full_configuration',
+      takes: 'flag',
+      standard: false,
+      says: 'Reads `show full-configuration` as well: with every default, many times larger.',
     },
   ],
 
@@ -276,14 +478,53 @@ export const driver = defineDriver({
     {
       name: 'running-config',
       keep: 'artefact',
+      firstOf: [
+        // Who asked for exact bytes gets them or a refusal: `show` in their place would be another text, unasked.
+        {
+          send: 'sys_config',
+          by: 'scp',
+          when: ({ options }) => options.method === 'scp',
+          restorable: 'yes',
+          because: null,
+        },
+        { send: 'show', when: ({ options }) => options.method !== 'scp', restorable: 'yes', because: null },
+      ],
+      wholeWhen: withHeader,
+    },
+    {
+      name: 'global.running-config',
+      keep: 'artefact',
+      when: (seen) => seesGlobal(seen) && lacksGlobal(seen),
+      before: ['config global'],
       firstOf: [{ send: 'show', restorable: 'yes', because: null }],
-      wholeWhen: {
-        firstLine: /^#config-version=/,
-        lastLine: /^end\s*$/,
-        atLeastLines: 5,
-        structure: isWhole,
-        proof: 'structure',
-      },
+      after: ['end'],
+      mayBeRefusedBecause: 'a profile can be without the right to the global section',
+      wholeWhen: { ...withHeader, firstLine: /^(?:#config-version=|config )/ },
+    },
+    {
+      name: 'full-configuration',
+      keep: 'artefact',
+      when: ({ options }) => options.full_configuration === true,
+      firstOf: [{ send: 'show full-configuration', restorable: 'yes', because: null }],
+      // It is put together while it is displayed, and is silent between two tables (Oxidized issues 2987 and 3218).
+      idleMs: 300_000,
+      wholeWhen: withHeader,
+    },
+    {
+      name: 'ha-status',
+      keep: 'facts',
+      when: (seen) => haMode(seen) !== null && !hasVdoms(seen),
+      send: 'get system ha status',
+      mayBeRefusedBecause: 'a profile can be without the right to the state of the cluster',
+    },
+    {
+      name: 'global.ha-status',
+      keep: 'facts',
+      when: (seen) => haMode(seen) !== null && seesGlobal(seen),
+      before: ['config global'],
+      send: 'get system ha status',
+      after: ['end'],
+      mayBeRefusedBecause: 'a profile can be without the right to the state of the cluster',
     },
   ],
 
@@ -327,6 +568,40 @@ export const driver = defineDriver({
       ),
       until: /^\s*end\s*$/,
     },
+    unitsOwn(
+      /^\s*config system global\s*$/,
+      /^\s*set hostname /,
+      'each unit of a cluster has its own name',
+      '    set hostname "fw-a"',
+    ),
+    // Defaults are not displayed: a line that one unit has is missing on the other.
+    unitsOwn(
+      /^\s*config system ha\s*$/,
+      /^\s*set (?:priority|override|override-wait-time|ha-mgmt-interface-gateway6?|gateway6?) /,
+      'each unit of a cluster has its own priority, override, and way out of its management interface',
+      '    set priority 200',
+    ),
+    {
+      ...drop(
+        /^/,
+        'each unit of a cluster has its own dashboards, and its own settings of a reserved management interface',
+        '    edit "mgmt"',
+      ),
+      within: blocksOfUnit,
+      inHa: true,
+    },
+    unitsOwn(
+      /^\s*config system interface\s*$/,
+      /^\s*set management-ip /,
+      'each unit of a cluster has its own address for management',
+      '        set management-ip 192.0.2.11 255.255.255.0',
+    ),
+    unitsOwn(
+      /^\s*config system (?:link-monitor|ha-monitor|gwdetect)\s*$/,
+      /^\s*set ha-priority /,
+      'the weight of a ping server is set on each unit of a cluster by itself',
+      '        set ha-priority 10',
+    ),
   ],
 
   secrets: [
@@ -426,10 +701,10 @@ export const driver = defineDriver({
       example: '#global_vdom=0:vd_name=root',
     },
     {
-      line: /^#config-version=\w+-6\.0?2[.-].*:vdom=1(?::|\s*$)/,
+      line: /^\s*set private-data-encryption enable\s*$/,
       is: 'partial',
-      because: 'FortiOS 6.2 leaves parts of the global section out where VDOMs are on',
-      example: '#config-version=FGT60E-6.2.3-FW-build1066-191219:opmode=0:vdom=1:user=backup',
+      because: 'private-data-encryption is on: passwords restore only where that key is known',
+      example: '    set private-data-encryption enable',
     },
   ],
 
@@ -454,6 +729,43 @@ export const driver = defineDriver({
       example: 'Serial-Number: FGT60FTK00000000',
     },
   ],
+
+  state: stateOf,
+
+  changes: {
+    messages: [
+      {
+        ...told(
+          '4454[4-7]',
+          'date=2026-03-04 time=01:30:00 devname="fw-hq" devid="FGT60FTK00000000" eventtime=1772587800123456789 tz="+0100" logid="0100044547" type="event" subtype="system" level="information" vd="root" logdesc="Object attribute configured" user="netadmin" ui="GUI(192.0.2.20)" action="Edit" cfgtid=12345678 cfgpath="firewall.policy" cfgobj="8" cfgattr="dstintf[port1->port2]" msg="Edit firewall.policy 8"',
+        ),
+        butNot: new RegExp(
+          `${key('cfgpath')}"?system\\.console(?=["\\s,]|$)|${key('(?:action|act)')}(?:""|"?(?:none|nothing)"?)(?=[\\s,]|$)`,
+          'i',
+        ),
+      },
+      told(
+        '(?:32102|32104|32400)',
+        '<185>date=2026-03-04 time=01:30:00 devname=fw-hq devid=FGT60FTK00000000 logid=0100032102 type=event subtype=system level=alert vd="root" logdesc="Configuration changed" user="netadmin" ui="ssh(192.0.2.20)" msg="Configuration is changed in the admin session"',
+      ),
+      told(
+        '32003',
+        'date=2026-03-04 time=01:30:00 devname="fw-hq" devid="FGT60FTK00000000" logid="0100032003" type="event" subtype="system" level="information" vd="root" logdesc="Admin logout successful" sn="1772587800" user="netadmin" ui="ssh(192.0.2.20)" method="ssh" srcip=192.0.2.20 dstip=192.0.2.1 action="logout" status="success" duration=61 state="Config-Changed" reason="exit" msg="Administrator netadmin logged out from ssh(192.0.2.20)"',
+        `(?=.*?${key('state')}"?Config-Changed)`,
+      ),
+      {
+        ...told(
+          '36882',
+          'date=2026-03-04 time=01:30:00 devname="fw-hq" devid="FGT60FTK00000000" logid="0100036882" type="event" subtype="system" level="notice" vd="root" logdesc="Configuration manually saved" user="netadmin" ui="jsconsole(192.0.2.20)" msg="Configuration manually saved"',
+        ),
+        means: 'saved',
+      },
+    ],
+    device: [
+      new RegExp(`${key('(?:devname|dvchost)')}"?(?<name>[\\w.-]{1,64})`),
+      new RegExp(`${key('(?:devid|device_id|deviceExternalId)')}"?(?<serial>[A-Z0-9]{6,32})`),
+    ],
+  },
 
   outline,
 });

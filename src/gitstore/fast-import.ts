@@ -7,12 +7,15 @@ export interface ImportedCommit {
   readonly atMs: number;
   readonly files: readonly { readonly path: string; readonly bytes: Buffer }[];
   readonly remove: readonly string[];
+  /** Files by the id of their text. */
+  readonly blobs: readonly { readonly path: string; readonly blob: string }[];
 }
 
 export const mainRef = 'refs/heads/main';
 
-/** Nobody's mailbox: the name says which program wrote a commit. */
-const author = 'Roundsman <roundsman@localhost>';
+/** Nobody's mailbox: it says which program wrote a commit. */
+export const committerEmail = 'roundsman@localhost';
+const author = `Roundsman <${committerEmail}>`;
 
 /**
  * Writes commits on top of `tip` (null: the first one has no parent), one after the other, and moves
@@ -71,6 +74,7 @@ function* stream(commit: ImportedCommit, index: number, tip: string | null): Gen
     yield file.bytes;
     yield Buffer.from('\n');
   }
+  for (const { path, blob } of commit.blobs) yield Buffer.from(`M 100644 ${blob} ${path}\n`);
   yield Buffer.from(`\nget-mark :${index + 1}\n`);
 }
 

@@ -21,8 +21,11 @@ export interface Git {
   run(args: readonly string[], input?: Buffer | string): Promise<GitResult>;
   /** The same, where any exit code but 0, and anything on standard error, is a failure (`store.*`). */
   must(args: readonly string[], input?: Buffer | string): Promise<Buffer>;
-  /** Starts git in a process group of its own, so that a Ctrl-C for us does not cut a batch. */
-  start(args: readonly string[]): GitChild;
+  /**
+   * Starts git in a process group of its own, so that a Ctrl-C for us does not cut a batch. `environment` is
+   * all of it; absent: `gitEnvironment`.
+   */
+  start(args: readonly string[], environment?: Readonly<Record<string, string>>): GitChild;
   /** What a failed git process means for an operator. */
   failure(command: string, result: Pick<GitResult, 'exitCode' | 'stderr'>): Promise<BackupError>;
 }
@@ -65,6 +68,9 @@ export function gitEnvironment(): Record<string, string> {
 
 const signalNumbers: Readonly<Record<string, number>> = { SIGINT: 2, SIGKILL: 9, SIGTERM: 15 };
 
+/** What is kept of standard error: a message, whatever else comes after it. */
+const mostStderr = 64 * 1024;
+
 /** `dir` is an absolute path and exists. */
 export function gitIn(dir: string, program: string): Git {
   const leading = [['safe.directory', dir] as const, ...settings, ...outsiders].flatMap(([key, value]) => [
@@ -72,15 +78,19 @@ export function gitIn(dir: string, program: string): Git {
     `${key}=${value}`,
   ]);
 
-  function start(args: readonly string[]): GitChild {
+  function start(args: readonly string[], environment = gitEnvironment()): GitChild {
     const child = spawn(program, [...leading, ...args], {
       cwd: dir,
-      env: gitEnvironment(),
+      env: environment,
       stdio: 'pipe',
       detached: true,
     });
     const stderr: Buffer[] = [];
-    child.stderr.on('data', (chunk: Buffer) => stderr.push(chunk));
+    let kept = 0;
+    child.stderr.on('data', (chunk: Buffer) => {
+      if (kept < mostStderr) stderr.push(chunk);
+      kept += chunk.length;
+    });
     // A child that died answers writes with EPIPE; its exit code says more.
     child.stdin.on('error', () => {});
     const ended = new Promise<GitResult>((resolve) => {

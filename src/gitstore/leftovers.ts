@@ -43,8 +43,12 @@ export async function clearDeadLocks(
 /** Readers take no lock, and there may always be one. */
 const readers = new Set(
   ['blame', 'cat-file', 'diff', 'for-each-ref', 'grep', 'log', 'ls-tree', 'merge-base'].concat([
+    'pack-objects',
+    'push',
+    'remote-https',
     'rev-list',
     'rev-parse',
+    'send-pack',
     'shortlog',
     'show',
     'upload-pack',
@@ -59,7 +63,8 @@ async function gitAtWork(dir: string): Promise<boolean> {
     if (!name.startsWith('git')) continue;
     const cwd = await readlink(`/proc/${pid}/cwd`).catch(() => '');
     const command = (await readFile(`/proc/${pid}/cmdline`, 'utf8').catch(() => '')).split('\0');
-    if (command.some((argument) => readers.has(argument))) continue;
+    // A helper of git is a program of its own: /usr/lib/git-core/git-remote-https
+    if (command.some((argument) => readers.has(argument.replace(/^.*\/git-/, '')))) continue;
     if (cwd === dir || command.some((argument) => argument.includes(dir))) return true;
   }
   return false;

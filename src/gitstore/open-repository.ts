@@ -5,8 +5,9 @@ import { flush, makeDirectory } from './durable.ts';
 import { mainRef } from './fast-import.ts';
 import { flushRepository } from './flush-repository.ts';
 import { type Git, gitIn, settings } from './git.ts';
+import { lineage } from './lineage.ts';
 import { isArtefactPath } from './paths.ts';
-import { readBlobs, reading } from './reading.ts';
+import { readBlobIds, readBlobs, reading } from './reading.ts';
 import type { Repository } from './repository.ts';
 import { forWriting, storing } from './storing.ts';
 import { writer } from './writing.ts';
@@ -36,10 +37,13 @@ export async function openRepository({
   if (!(await complete(dir))) await create(git);
 
   const { findRun, messages } = reading(git);
+  const { commitsSince } = lineage(git);
   return {
     commit: writer(git, onStaleLock),
     findRun,
     messages,
+    commitsSince,
+    blobs: (files) => readBlobIds(git, files),
     async read(commit, path) {
       if ((commit !== null && !/^[0-9a-f]{40}$/.test(commit)) || !isArtefactPath(path)) return null;
       const [blob] = await readBlobs(git, [`${commit ?? mainRef}:${path}`]);
@@ -60,6 +64,8 @@ function nothingIn(unwritable: BackupError): Repository {
     commit: () => Promise.reject(unwritable),
     findRun: async () => null,
     messages: async () => new Map(),
+    commitsSince: async function* () {},
+    blobs: async (files) => files.map(() => null),
     read: async () => null,
   };
 }

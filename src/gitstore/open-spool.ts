@@ -113,7 +113,20 @@ function parse(text: string): SpoolEntry | null {
   } catch {
     return null;
   }
-  return isEntry(value) ? value : null;
+  return isEntry(value) ? completed(value) : null;
+}
+
+/** An entry of a version that did not know of it says nothing of the condition. */
+function completed(entry: SpoolEntry): SpoolEntry {
+  const said: unknown = entry.condition;
+  const condition: Record<string, unknown> = typeof said === 'object' && said !== null ? { ...said } : {};
+  const word = (value: unknown) => (typeof value === 'string' ? value : null);
+  const flag = (value: unknown) => (typeof value === 'boolean' ? value : null);
+  const { ha, standby, sync, unsaved } = condition;
+  return {
+    ...entry,
+    condition: { ha: word(ha), standby: flag(standby), sync: word(sync), unsaved: flag(unsaved) },
+  };
 }
 
 const words = [
@@ -139,11 +152,19 @@ function isEntry(value: unknown): value is SpoolEntry {
     (entry.restorableBecause === null || typeof entry.restorableBecause === 'string') &&
     typeof entry.facts === 'object' &&
     entry.facts !== null &&
+    isChange(entry.change) &&
     Array.isArray(entry.serials) &&
     entry.serials.every((serial) => typeof serial === 'string') &&
     Array.isArray(entry.artefacts) &&
     entry.artefacts.every(isArtefact)
   );
+}
+
+function isChange(value: unknown): boolean {
+  if (value === undefined) return true;
+  if (typeof value !== 'object' || value === null) return false;
+  const { by, from } = value as Record<string, unknown>;
+  return [by, from].every((word) => word === null || typeof word === 'string');
 }
 
 function isArtefact(value: unknown): boolean {

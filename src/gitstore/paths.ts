@@ -12,6 +12,19 @@ export function artefactPath(group: string, device: string, artefact: string): s
   return `${group}/${device}/${escaped}.cfg`;
 }
 
+/** What `artefactPath` made a path of; null for a path that it did not make. */
+export function artefactAt(
+  path: string,
+): { readonly group: string; readonly device: string; readonly artefact: string } | null {
+  const [group = '', device = '', file = ''] = path.split('/');
+  const escaped = file.slice(0, -'.cfg'.length);
+  const bytes = escaped.replace(/%([0-9A-F]{2})/g, (_all, hex: string) =>
+    String.fromCharCode(Number.parseInt(hex, 16)),
+  );
+  const artefact = Buffer.from(bytes, 'latin1').toString('utf8');
+  return artefactPath(group, device, artefact) === path ? { group, device, artefact } : null;
+}
+
 const segment = '[A-Za-z0-9_%-][A-Za-z0-9._%-]*';
 const layout = new RegExp(`^${segment}/${segment}/${segment}\\.cfg$`);
 

@@ -1,6 +1,7 @@
 import { simpleGit } from 'simple-git';
 import { mainRef } from './fast-import.ts';
 import { type Git, gitEnvironment } from './git.ts';
+import { isArtefactPath } from './paths.ts';
 import type { Repository } from './repository.ts';
 
 /** Questions about commits. */
@@ -68,6 +69,25 @@ export async function isAncestor(git: Git, older: string, newer: string): Promis
   const result = await git.run(['merge-base', '--is-ancestor', older, newer]);
   if (result.exitCode > 1) throw await git.failure('merge-base', result);
   return result.exitCode === 0;
+}
+
+/** The id of the text behind each path in its commit (null: what main is at); null where there is none. */
+export async function readBlobIds(
+  git: Git,
+  files: readonly { readonly commit: string | null; readonly path: string }[],
+): Promise<readonly (string | null)[]> {
+  if (files.length === 0) return [];
+  const names = files.map(({ commit, path }) =>
+    (commit === null || /^[0-9a-f]{40}$/.test(commit)) && isArtefactPath(path)
+      ? `${commit ?? mainRef}:${path}`
+      : 'none',
+  );
+  const answer = await git.must(
+    ['cat-file', '--batch-check=%(objecttype) %(objectname)', '--buffer'],
+    `${names.join('\n')}\n`,
+  );
+  const lines = answer.toString('latin1').split('\n');
+  return names.map((_name, index) => /^blob ([0-9a-f]{40})$/.exec(lines[index] ?? '')?.[1] ?? null);
 }
 
 /** The bytes behind each name (`<commit>:<path>`), null where there is none; one git process for all. */

@@ -11,6 +11,22 @@ export interface CommitRequest {
   readonly files: readonly { readonly path: string; readonly text: string }[];
   /** Paths that go away in the same commit (a device that moved to another group). */
   readonly remove: readonly string[];
+  /** Files whose text git has already, by `blobs`. Their lines are not counted. */
+  readonly blobs?: readonly { readonly path: string; readonly blob: string }[];
+}
+
+/** A commit on main, as git tells of it. */
+export interface StoredCommit {
+  readonly commit: string;
+  /** UTC epoch milliseconds, in whole seconds. */
+  readonly atMs: number;
+  /** Whether it names this program as its committer. Anybody can write that. */
+  readonly isOurs: boolean;
+  /** In their order; empty where there are none. */
+  readonly trailers: readonly (readonly [string, string])[];
+  /** What it wrote and removed, against its parent; paths of artefacts alone. */
+  readonly written: readonly string[];
+  readonly removed: readonly string[];
 }
 
 export interface Committed {
@@ -35,6 +51,16 @@ export interface Repository {
   read(commit: string | null, path: string): Promise<string | null>;
   /** The commit whose `Run-Id` trailer is this; null where there is none. */
   findRun(runId: string): Promise<string | null>;
+  /**
+   * Commits of main, oldest first: those that came after the newest one that `isKnown` knows (`runId`: its `Run-Id`,
+   * empty for none), and some before it, because commits of one moment are not always known in their order. None
+   * where the newest one is known; all where none is.
+   */
+  commitsSince(isKnown: (commit: string, runId: string) => boolean): AsyncIterable<StoredCommit>;
+  /** The id of the text behind each path in its commit (null: what main is at); null where there is none. */
+  blobs(
+    files: readonly { readonly commit: string | null; readonly path: string }[],
+  ): Promise<readonly (string | null)[]>;
   /** Subject, body and trailers of each commit, by its full id; an id that is none is absent. */
   messages(commits: readonly string[]): Promise<ReadonlyMap<string, string>>;
 }

@@ -44,7 +44,8 @@ export function writer(git: Git, onStaleLock: () => void): (request: CommitReque
 
   const enqueue = groupCommit(write, largestBatch);
   return async (request) => {
-    for (const path of [...request.files.map((file) => file.path), ...request.remove]) {
+    const { files, blobs = [], remove } = request;
+    for (const path of [...[...files, ...blobs].map((file) => file.path), ...remove]) {
       if (!isArtefactPath(path)) throw new Error(`${JSON.stringify(path)} is not the path of an artefact`);
     }
     return enqueue(request);
@@ -116,10 +117,10 @@ async function isCommit(git: Git, id: string): Promise<boolean> {
 /** A request as fast-import takes it, or why this one alone cannot be written. */
 function prepare(request: CommitRequest, counts: LineCounts): PromiseSettledResult<ImportedCommit> {
   try {
-    const { body, trailers, atMs, remove } = request;
+    const { body, trailers, atMs, remove, blobs = [] } = request;
     const message = messageText({ subject: request.subject(counts), body, trailers });
     const files = request.files.map(({ path, text }) => ({ path, bytes: Buffer.from(text, 'latin1') }));
-    return { status: 'fulfilled', value: { message, atMs, files, remove } };
+    return { status: 'fulfilled', value: { message, atMs, files, remove, blobs } };
   } catch (reason) {
     return { status: 'rejected', reason };
   }
@@ -132,8 +133,13 @@ function prepare(request: CommitRequest, counts: LineCounts): PromiseSettledResu
 async function countChanges(
   git: Git,
   tip: string | null,
-  requests: readonly CommitRequest[],
+  requested: readonly CommitRequest[],
 ): Promise<readonly LineCounts[]> {
+  // Of a file that moves as it is, nothing is read and nothing counted.
+  const requests = requested.map(({ files, remove, blobs }) => ({
+    files,
+    remove: blobs === undefined ? remove : [],
+  }));
   const paths = [
     ...new Set(requests.flatMap(({ files, remove }) => [...files.map(({ path }) => path), ...remove])),
   ];

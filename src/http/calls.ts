@@ -5,11 +5,19 @@ import type { Version } from '../ledger/ledger.ts';
 /**
  * What of `Services` the control socket answers. The others concern files or signals of the caller's own
  * process: `init`, `daemon`, `check` (the files as they lie there now, not as the daemon read them),
- * `keysFromFile`, `exportState` and `importState`, and `restore`, so that no identity ever comes near the daemon: it gives the sealed copy.
+ * `keysFromFile`, `exportState` and `importState`, `verify` and `acceptBreak` (a witness of its own), and `restore`, so that no identity ever comes near the daemon: it gives the sealed copy.
  */
 export type CallName = Exclude<
   keyof Services & string,
-  'init' | 'daemon' | 'check' | 'keysFromFile' | 'exportState' | 'importState' | 'restore'
+  | 'init'
+  | 'daemon'
+  | 'check'
+  | 'keysFromFile'
+  | 'exportState'
+  | 'importState'
+  | 'verify'
+  | 'acceptBreak'
+  | 'restore'
 >;
 
 /** One call. Arguments arrive as a JSON array, as `wire.ts` writes values. */
@@ -30,11 +38,13 @@ const mebibyte = 1024 * 1024;
 export const usualBodyBytes = 16 * mebibyte;
 
 /** Names and ids end up in paths and in arguments of git: these patterns keep them names. */
-const device = { type: 'string', pattern: '^[a-z0-9][a-z0-9._-]{0,62}$' };
+export const device = { type: 'string', pattern: '^[a-z0-9][a-z0-9._-]{0,62}$' };
 const devices = list(device);
-const runId = { type: 'string', pattern: '^[A-Za-z0-9][A-Za-z0-9._~-]{0,127}$' };
+export const runId = { type: 'string', pattern: '^[A-Za-z0-9][A-Za-z0-9._~-]{0,127}$' };
 const commit = { type: 'string', pattern: '^[0-9a-f]{40,64}$' };
-const artefact = { type: 'string', pattern: '^[^\\u0000-\\u001f]{1,255}$' };
+export const artefact = { type: 'string', pattern: '^[^\\u0000-\\u001f]{1,255}$' };
+/** Who asks, in the words of the caller. */
+const person = { type: 'string', pattern: '^[^\\u0000-\\u001f\\u007f]{1,200}$' };
 const text = { type: 'string' };
 const whole = { type: 'integer' };
 const bytes = object<{ $bytes: string }>({ $bytes: text });
@@ -44,6 +54,7 @@ export const calls: Readonly<Record<CallName, Call>> = {
   reach: { takes: [devices], follows: 'events' },
   backup: { takes: [devices], follows: 'events' },
   status: { takes: [devices] },
+  remotes: { takes: [] },
   runs: {
     takes: [
       object<RunsFilter>({
@@ -76,20 +87,22 @@ export const calls: Readonly<Record<CallName, Call>> = {
   // Two artefacts of 64 MiB, with what JSON and UTF-8 add.
   compare: { takes: [device, text, text], bodyBytes: 256 * mebibyte },
   transcript: { takes: [device, orNull(runId)] },
-  accept: { takes: [device, runId] },
-  release: { takes: [device] },
+  accept: { takes: [device, runId, person] },
+  release: { takes: [device, person] },
   offeredKeys: { takes: [devices], follows: 'signal' },
   trust: {
     takes: [
       list(
         object<Parameters<Services['trust']>[0][number]>({
           device,
+          jumpHost: { type: 'boolean' },
           keys: list(object<HostKey>({ type: text, fingerprint: text, blob: bytes })),
         }),
       ),
       { type: 'boolean' },
     ],
   },
+  archives: { takes: [device] },
   sealed: { takes: [device, artefact, orNull(runId)] },
 };
 
@@ -103,7 +116,12 @@ export function bodySchema({ takes }: Call): Schema {
 export function withoutLiterals(fleet: Fleet): Fleet {
   return {
     ...fleet,
-    devices: fleet.devices.map((one) => ({ ...one, credentials: hidden(one.credentials) })),
+    devices: fleet.devices.map((one) => ({
+      ...one,
+      credentials: hidden(one.credentials),
+      jump: one.jump.map((hop) => ({ ...hop, credentials: hidden(hop.credentials) })),
+      archives: one.archives.map((plan) => ({ ...plan, passphrase: emptied(plan.passphrase) })),
+    })),
   };
 }
 

@@ -1,3 +1,4 @@
+import { describe } from '../core/catalogue.ts';
 import {
   BackupError,
   type ErrorCode,
@@ -48,6 +49,17 @@ export function errorReceived(received: unknown): Error {
       return new BackupError<ErrorCode>(failure.code, failure.detail);
   }
   throw new TypeError('what was received is no error');
+}
+
+/** An error as the command line prints it with `--json`: `{code, message, todo}`, and `problems` of a configuration. */
+export function errorJson(thrown: unknown): object {
+  if (thrown instanceof OperationError)
+    return { code: 'operation', message: thrown.message, todo: thrown.todo };
+  if (thrown instanceof UsageError) return { code: 'usage', message: thrown.message, todo: thrown.todo };
+  if (thrown instanceof InvalidConfiguration)
+    return { code: 'configuration', message: thrown.message, problems: thrown.problems };
+  const { code, message, todo } = describe(failureOf(thrown));
+  return { code, message, todo };
 }
 
 /** The HTTP status that goes with it. */

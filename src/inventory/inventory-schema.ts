@@ -1,5 +1,5 @@
 import type { z } from 'zod';
-import { judged, listOf, notBuilt, section } from './schema.ts';
+import { judged, listOf, section } from './schema.ts';
 import {
   address,
   blackoutWindow,
@@ -27,6 +27,7 @@ export interface Known {
   readonly groups: readonly string[] | null;
   /** SSH algorithms that `ssh.allow` may name. */
   readonly algorithms: readonly string[];
+  readonly jumpHosts: readonly string[];
 }
 
 /** Keys of the document itself; what is below them is read piece by piece. */
@@ -65,26 +66,46 @@ function levelKeys(known: Known) {
   return {
     ...section(planKeys()).partial().shape,
     credentials: reference('credentials', known.credentials, 'listed under credentials:').optional(),
-    ssh: section({
-      profile: choice(['modern', 'legacy']).optional(),
-      allow: listOf(
-        reference('an algorithm', known.algorithms, 'an SSH algorithm of this version'),
-      ).optional(),
-    }).optional(),
-    jump: notBuilt(),
+    ssh: sshPolicy(known).optional(),
+    jump: way(known).optional(),
     source_address: address().nullable().optional(),
     timeouts: section({
       connect: duration('1s', '1h').optional(),
       login: duration('1s', '1h').optional(),
       idle: duration('1s', '1h').optional(),
     }).optional(),
-    options: section({
-      on_standby: notBuilt(),
-      method: notBuilt(),
-      full_configuration: notBuilt(),
-      ucs: notBuilt(),
-    }).optional(),
+    // Read by OptionReader: what it may hold depends on the platform.
+    options: judged('a mapping', (value) => value).optional(),
   };
+}
+
+function sshPolicy(known: Pick<Known, 'algorithms'>) {
+  return section({
+    profile: choice(['modern', 'legacy']).optional(),
+    allow: listOf(reference('an algorithm', known.algorithms, 'an SSH algorithm of this version')).optional(),
+  });
+}
+
+/** Jump hosts by name, outermost first; none of them twice, because that way has no end. */
+function way({ jumpHosts }: Known) {
+  return listOf(reference('a jump host', jumpHosts, 'listed under jump_hosts:')).check(
+    ({ value, issues }) => {
+      for (const [index, hop] of value.entries())
+        if (value.indexOf(hop) < index)
+          issues.push({ code: 'custom', message: `"${hop}" is named twice`, path: [index], input: value });
+    },
+  );
+}
+
+/** One entry under `jump_hosts:`. */
+export function jumpHostSchema(known: Pick<Known, 'credentials' | 'algorithms'>) {
+  return section({
+    host: host(),
+    port: whole(1, 65535).default(22),
+    credentials: reference('credentials', known.credentials, 'listed under credentials:'),
+    host_key: hostKey().nullable().default(null),
+    ssh: sshPolicy(known).optional(),
+  });
 }
 
 /** One entry under `platforms:` or `groups:`. */

@@ -1,5 +1,6 @@
 import { dirname, resolve } from 'node:path';
-import type { Credentials, SecretRef } from '../core/device.ts';
+import { isDeepStrictEqual } from 'node:util';
+import type { Credentials, JumpHost, SecretRef } from '../core/device.ts';
 import { InvalidConfiguration, type Problem } from '../core/errors.ts';
 import { nearest } from '../core/nearest.ts';
 import {
@@ -10,13 +11,16 @@ import {
   documentKeys,
   type GroupEntry,
   groupSchema,
+  jumpHostSchema,
   type Known,
   sharedSchema,
 } from './inventory-schema.ts';
-import { type Defaults, type PlannedDevice, resolveDevice } from './precedence.ts';
+import { type Choices, type Chosen, OptionReader, type Stated } from './options.ts';
+import { type Defaults, jumpOf, type PlannedDevice, resolveDevice } from './precedence.ts';
 import { isMapping, Reader } from './schema.ts';
 import { listIfShort, nameProblem } from './values.ts';
-import { inOrder, readYaml } from './yaml.ts';
+import { blameVaultReferences } from './vault-settings.ts';
+import { inOrder, type Path, readYaml } from './yaml.ts';
 
 /** Ten thousand devices, each with every key and a comment, stay below. */
 const maxBytes = 16 * 1024 * 1024;
@@ -27,15 +31,28 @@ export interface InventoryOptions {
   readonly defaults: Defaults;
   /** Ids of the drivers. */
   readonly platforms: readonly string[];
+  /** What the inventory may choose, by platform. */
+  readonly choices: ReadonlyMap<string, Choices>;
   /** SSH algorithms that `ssh.allow` may name. */
   readonly algorithms: readonly string[];
   /** UTC epoch milliseconds: a device whose `retired` date lies in the future is still backed up. */
   readonly nowMs: number;
+  /** Whether the settings say how to reach HashiCorp Vault. */
+  readonly vault: boolean;
+}
+
+/** A device with a `retired` date, past or still to come. */
+export interface Retirement {
+  readonly name: string;
+  readonly formerly: readonly string[];
+  /** The beginning of that day in UTC. */
+  readonly sinceMs: number;
 }
 
 export interface Inventory {
   /** In the order of the file; disabled ones included, retired ones not. */
   readonly devices: readonly PlannedDevice[];
+  readonly retired: readonly Retirement[];
   /** Every group that is declared or used, `default` included where a device is in it; sorted. */
   readonly groups: readonly string[];
   /** Things that work and deserve a look. */
@@ -53,18 +70,26 @@ export function loadInventory(file: string, options: InventoryOptions): Inventor
     algorithms: options.algorithms,
     credentials: Object.keys(top.credentials),
     groups: declared.length === 0 ? null : [...new Set([...declared, 'default'])],
+    jumpHosts: Object.keys(top.jumpHosts),
   };
 
   const credentials = readCredentials(reader, top.credentials, dirname(resolve(file)));
+  const jumpHosts = readJumpHosts(reader, top.jumpHosts, known, credentials);
   const platforms = readPlatforms(reader, top.platforms, known);
   const groups = readGroups(reader, top.groups, known);
+  const stated = readLevelOptions(reader, top, options.choices, dirname(resolve(file)));
   const schema = deviceSchema(known);
   const devices: PlannedDevice[] = [];
+  const retired: Retirement[] = [];
   const places = new Map<PlannedDevice, number>();
   for (const [index, raw] of top.devices.entries()) {
     const at = ['devices', index];
     const entry = reader.read(schema, raw, at);
-    if (entry === null || isRetired(entry, options.nowMs)) continue;
+    const here = stated.ofDevice(raw, at);
+    if (entry === null) continue;
+    const { name: called, formerly, retired: sinceMs } = entry;
+    if (sinceMs !== null) retired.push({ name: called, formerly, sinceMs });
+    if (sinceMs !== null && sinceMs <= options.nowMs) continue;
     // A level with mistakes is null: what the device inherits is then unknown, and not blamed on it.
     const platform = platforms.get(entry.platform) ?? {};
     const group = groups.get(entry.group) ?? {};
@@ -75,17 +100,32 @@ export function loadInventory(file: string, options: InventoryOptions): Inventor
       continue;
     }
     const login = credentials.get(name);
-    if (login === null || login === undefined) continue;
-    const device = resolveDevice(entry, group, platform, options.defaults, login);
+    const jump = jumpOf(entry, group, platform).map((hop) => jumpHosts.get(hop) ?? null);
+    if (login === null || login === undefined || !jump.every((hop) => hop !== null)) continue;
+    const device = resolveDevice(
+      entry,
+      group,
+      platform,
+      options.defaults,
+      login,
+      jump,
+      stated.choose(entry, here),
+    );
     devices.push(device);
     places.set(device, index);
   }
   checkNames(reader, top.devices);
+  if (!options.vault) blameVaultReferences(reader, document.value);
   if (reader.problems.length > 0) throw new InvalidConfiguration(inOrder(reader.problems));
   return {
     devices,
+    retired,
     groups: [...new Set([...Object.keys(top.groups), ...devices.map((device) => device.group)])].sort(),
-    warnings: [...secretWarnings(reader, credentials, devices), ...addressWarnings(reader, devices, places)],
+    warnings: [
+      ...secretWarnings(reader, credentials, devices),
+      ...stated.warnings,
+      ...addressWarnings(reader, devices, places),
+    ],
   };
 }
 
@@ -93,6 +133,7 @@ interface TopLevel {
   readonly credentials: Readonly<Record<string, unknown>>;
   readonly platforms: Readonly<Record<string, unknown>>;
   readonly groups: Readonly<Record<string, unknown>>;
+  readonly jumpHosts: Readonly<Record<string, unknown>>;
   readonly devices: readonly unknown[];
 }
 
@@ -109,8 +150,6 @@ function topLevel(reader: Reader, value: unknown): TopLevel {
     reader.blame([key], 'expected a mapping of names');
     return {};
   };
-  if (Object.keys(mapping('jump_hosts')).length > 0)
-    reader.blame(['jump_hosts'], 'not available in this version');
   if (isMapping(value) && !('devices' in value))
     reader.blame([], 'devices: is missing; expected a list of devices');
   const devices = found.devices ?? [];
@@ -120,6 +159,7 @@ function topLevel(reader: Reader, value: unknown): TopLevel {
     credentials: mapping('credentials'),
     platforms: mapping('platforms'),
     groups: mapping('groups'),
+    jumpHosts: mapping('jump_hosts'),
     devices: Array.isArray(devices) ? devices : [],
   };
 }
@@ -156,6 +196,38 @@ function readCredentials(
   return result;
 }
 
+/** By name; null where an entry, or its credentials, have mistakes. */
+function readJumpHosts(
+  reader: Reader,
+  entries: Readonly<Record<string, unknown>>,
+  known: Known,
+  credentials: ReadonlyMap<string, Credentials | null>,
+): Map<string, JumpHost | null> {
+  const schema = jumpHostSchema(known);
+  const result = new Map<string, JumpHost | null>();
+  for (const [name, raw] of Object.entries(entries)) {
+    const at = ['jump_hosts', name];
+    checkName(reader, name, at);
+    const entry = reader.read(schema, raw ?? {}, at);
+    const login = entry === null ? null : (credentials.get(entry.credentials) ?? null);
+    result.set(
+      name,
+      entry === null || login === null
+        ? null
+        : {
+            name,
+            host: entry.host,
+            port: entry.port,
+            credentials: login,
+            hostKeys: entry.host_key === null || entry.host_key === 'first-use' ? [] : entry.host_key,
+            firstUse: entry.host_key === 'first-use',
+            ssh: { profile: entry.ssh?.profile ?? 'modern', allow: entry.ssh?.allow ?? [] },
+          },
+    );
+  }
+  return result;
+}
+
 /** Combinations that can never log in. */
 function checkCredentials(reader: Reader, entry: CredentialsEntry, at: readonly string[]): boolean {
   const before = reader.problems.length;
@@ -185,6 +257,36 @@ function readPlatforms(
   return result;
 }
 
+/** What is said under `options:` of platforms and groups, and a way to read it of devices. */
+function readLevelOptions(reader: Reader, top: TopLevel, known: ReadonlyMap<string, Choices>, dir: string) {
+  const optionReader = new OptionReader(reader, dir);
+  const none: Choices = { options: [], archives: [] };
+  const of = (raw: unknown, at: Path, platforms: readonly Choices[]): Stated =>
+    optionReader.state(isMapping(raw) ? raw.options : undefined, [...at, 'options'], platforms);
+  const platforms = new Map(
+    Object.entries(top.platforms).flatMap(([name, raw]) => {
+      const choices = known.get(name);
+      return choices === undefined ? [] : [[name, of(raw, ['platforms', name], [choices])] as const];
+    }),
+  );
+  const groups = new Map(
+    Object.entries(top.groups).map(([name, raw]) => [name, of(raw, ['groups', name], [...known.values()])]),
+  );
+  return {
+    warnings: optionReader.warnings,
+    /** Nothing is said of a platform that is none. */
+    ofDevice(raw: unknown, at: Path): Stated | null {
+      const choices =
+        isMapping(raw) && typeof raw.platform === 'string' ? known.get(raw.platform) : undefined;
+      return choices === undefined ? null : of(raw, at, [choices]);
+    },
+    choose({ platform, group }: DeviceEntry, device: Stated | null): Chosen {
+      const levels = [device, groups.get(group), platforms.get(platform)].filter((level) => level != null);
+      return optionReader.choose(levels, known.get(platform) ?? none, platform);
+    },
+  };
+}
+
 function readGroups(
   reader: Reader,
   entries: Readonly<Record<string, unknown>>,
@@ -203,10 +305,6 @@ function readGroups(
 function checkName(reader: Reader, name: string, at: readonly string[]): void {
   const problem = nameProblem(name);
   if (problem !== null) reader.blame(at, problem.message, problem.nearest);
-}
-
-function isRetired(entry: DeviceEntry, nowMs: number): boolean {
-  return entry.retired !== null && entry.retired <= nowMs;
 }
 
 /**
@@ -237,7 +335,10 @@ function secretWarnings(
   credentials: ReadonlyMap<string, Credentials | null>,
   devices: readonly PlannedDevice[],
 ): Problem[] {
-  const users = Map.groupBy(devices, (device) => device.credentials.name);
+  const users = new Map<string, PlannedDevice[]>();
+  for (const device of devices)
+    for (const name of new Set([device, ...device.jump].map((server) => server.credentials.name)))
+      (users.get(name) ?? users.set(name, []).get(name))?.push(device);
   const warnings: Problem[] = [];
   for (const [name, login] of credentials) {
     if (login === null) continue;
@@ -280,15 +381,26 @@ function addressWarnings(
     const key = `${device.host.toLowerCase()} ${device.port}`;
     const other = first.get(key);
     if (other === undefined) first.set(key, device);
-    else
+    else {
+      const sameWay = isDeepStrictEqual(namesOf(device.jump), namesOf(other.jump));
+      const pinned = device.hostKeys.length > 0 || other.hostKeys.length > 0;
+      const keys =
+        sameWay || pinned
+          ? ''
+          : ', and known_hosts cannot tell their keys apart: give one of them a host_key here';
       warnings.push(
         reader.problem(
           ['devices', places.get(device) ?? 0, 'host'],
-          `${device.name} has the host and port of ${other.name}; they are never read at the same time`,
+          `${device.name} has the host and port of ${other.name}; they are never read at the same time${keys}`,
         ),
       );
+    }
   }
   return warnings;
+}
+
+function namesOf(jump: readonly JumpHost[]): readonly string[] {
+  return jump.map(({ name }) => name);
 }
 
 /** `fw1, fw2, fw3 and 7 more`, `no device`. */

@@ -1,5 +1,6 @@
-import type { Credentials, Device } from '../core/device.ts';
+import type { Credentials, Device, JumpHost } from '../core/device.ts';
 import type { DeviceEntry, GroupEntry, LevelEntry } from './inventory-schema.ts';
+import type { Chosen } from './options.ts';
 import type { BlackoutWindow } from './values.ts';
 
 /** When a device is backed up, as far as every level can say it. */
@@ -39,9 +40,15 @@ export interface PlannedDevice extends Device {
 
 const timeouts = { connect: 15_000, login: 30_000, idle: 60_000 } as const;
 
+/** The names of the jump hosts before a device, outermost first. */
+export function jumpOf(...levels: readonly LevelEntry[]): readonly string[] {
+  return levels.find((level) => level.jump !== undefined)?.jump ?? [];
+}
+
 /**
  * The most specific statement of each key wins: device, then group, then platform, then settings. The
- * keys below `ssh` and `timeouts` are looked at one by one; lists are taken whole.
+ * keys below `ssh` and `timeouts` are looked at one by one; lists are taken whole. `jump`: see `jumpOf`; `chosen`:
+ * see `OptionReader`.
  */
 export function resolveDevice(
   entry: DeviceEntry,
@@ -49,6 +56,8 @@ export function resolveDevice(
   platform: GroupEntry,
   defaults: Defaults,
   credentials: Credentials,
+  jump: readonly JumpHost[],
+  chosen: Chosen,
 ): Device & { readonly plan: Plan } {
   const levels: readonly LevelEntry[] = [entry, group, platform];
   /** A written null counts as a statement; an absent key does not. */
@@ -59,6 +68,7 @@ export function resolveDevice(
     }
     return otherwise;
   };
+  const timezone = said((level) => level.timezone, defaults.timezone);
   const hostKey =
     [entry.host_key, group.host_key, platform.host_key].find((key) => key !== undefined) ?? null;
   return {
@@ -84,9 +94,12 @@ export function resolveDevice(
     maxRuntimeMs: said((level) => level.max_runtime, defaults.maxRuntimeMs),
     expect: { hostname: entry.expect?.hostname ?? null, serials: entry.expect?.serials ?? [] },
     formerly: entry.formerly,
+    jump,
+    options: chosen.options,
+    archives: chosen.archives.map((archive) => ({ ...archive, timezone })),
     plan: {
       schedule: said((level) => level.schedule, defaults.schedule),
-      timezone: said((level) => level.timezone, defaults.timezone),
+      timezone,
       splayMs: said((level) => level.splay, defaults.splayMs),
       startWithinMs: said((level) => level.start_within, defaults.startWithinMs),
       retryLaterMs: said((level) => level.retry_later, defaults.retryLaterMs),

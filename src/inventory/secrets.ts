@@ -2,10 +2,14 @@ import { execFile } from 'node:child_process';
 import { constants } from 'node:fs';
 import { open } from 'node:fs/promises';
 import { join } from 'node:path';
+import { isDeepStrictEqual } from 'node:util';
 import { type Clock, systemClock } from '../core/clock.ts';
-import type { SecretRef } from '../core/device.ts';
-import { BackupError } from '../core/errors.ts';
+import { type SecretRef, type VaultSecret, vaultPath } from '../core/device.ts';
+import { BackupError, type VaultTrouble } from '../core/errors.ts';
 import { isCredentialName } from './values.ts';
+import { VaultRefusal } from './vault-http.ts';
+import { createVaultReader, type VaultReader } from './vault-kv.ts';
+import type { VaultSettings } from './vault-settings.ts';
 
 const commandLimitMs = 10_000;
 /** An RSA key of 16384 bits takes 13 kB. */
@@ -14,23 +18,49 @@ const maxBytes = 64 * 1024;
 type Environment = Readonly<Record<string, string | undefined>>;
 
 /**
- * The value behind a reference, read anew at each call, so that a rotated secret needs no restart. The
- * reader throws BackupError `inventory.secret-unavailable`, which names the place and never the value.
+ * The value behind a reference, read anew at each call, so that a rotated secret needs no restart; one of Vault
+ * can be a few seconds old. `vault` tells how Vault is reached now, null where it is not. The reader throws
+ * BackupError `inventory.secret-unavailable`, which names the place and never the value.
  */
 export function createSecretReader(
   env: Environment,
   clock: Clock = systemClock,
+  vault: () => Promise<VaultSettings | null> = async () => null,
 ): (ref: SecretRef) => Promise<string> {
-  return async (ref) => {
-    const unavailable = (problem: string): never => {
-      throw new BackupError('inventory.secret-unavailable', { reference: place(ref), problem });
+  let opened: { readonly settings: VaultSettings; readonly reader: VaultReader } | null = null;
+
+  async function readVault(secret: VaultSecret, unavailable: Unavailable): Promise<string> {
+    const settings = await vault();
+    if (settings === null) return unavailable('the settings do not say how to reach Vault', 'unreachable');
+    // A reload can name another one; its login and what was read from it go with it.
+    if (opened === null || !isDeepStrictEqual(opened.settings, settings))
+      opened = { settings, reader: createVaultReader(settings, readSecret, clock) };
+    try {
+      return await opened.reader.read(secret);
+    } catch (error) {
+      if (error instanceof VaultRefusal) return unavailable(error.problem, error.trouble);
+      throw error;
+    }
+  }
+
+  async function readSecret(ref: SecretRef): Promise<string> {
+    const unavailable: Unavailable = (problem, trouble) => {
+      const detail = { reference: place(ref), problem };
+      throw new BackupError(
+        'inventory.secret-unavailable',
+        trouble === undefined ? detail : { ...detail, vault: trouble },
+      );
     };
-    const value = await read(ref, env, clock, unavailable);
+    const value =
+      'vault' in ref ? await readVault(ref.vault, unavailable) : await read(ref, env, clock, unavailable);
+    if (Buffer.byteLength(value) > maxBytes) return unavailable(`is larger than ${maxBytes} bytes`);
     return value === '' ? unavailable('is empty') : value;
-  };
+  }
+
+  return readSecret;
 }
 
-type Unavailable = (problem: string) => never;
+type Unavailable = (problem: string, trouble?: VaultTrouble) => never;
 
 function place(ref: SecretRef): string {
   if ('env' in ref) return `environment variable ${ref.env}`;
@@ -38,11 +68,12 @@ function place(ref: SecretRef): string {
   if ('credential' in ref) return `systemd credential ${ref.credential}`;
   // Without its arguments: they can be secrets too.
   if ('command' in ref) return `command ${ref.command[0] ?? ''}`;
+  if ('vault' in ref) return `key ${ref.vault.key} of ${vaultPath(ref.vault)} in Vault`;
   return 'text in the inventory';
 }
 
 async function read(
-  ref: SecretRef,
+  ref: Exclude<SecretRef, { vault: VaultSecret }>,
   env: Environment,
   clock: Clock,
   unavailable: Unavailable,

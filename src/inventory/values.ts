@@ -228,7 +228,8 @@ export function blackoutWindow() {
   );
 }
 
-const referenceForms = '{env: NAME}, {file: PATH}, {credential: NAME} or {command: [PROGRAM, ARGUMENT…]}';
+const referenceForms =
+  '{env: NAME}, {file: PATH}, {credential: NAME}, {command: [PROGRAM, ARGUMENT…]} or {vault: {path: PATH, key: KEY}}';
 
 const referenceKeys = {
   env: (value: unknown, _dir: string) =>
@@ -246,7 +247,29 @@ const referenceKeys = {
     value.every((argument): argument is string => typeof argument === 'string' && !argument.includes('\0'))
       ? { command: value }
       : null,
+  vault: (value: unknown, _dir: string) => {
+    if (!isMapping(value)) return null;
+    const { mount = 'secret', path, key, ...others } = value;
+    const known = typeof mount === 'string' && typeof path === 'string' && typeof key === 'string';
+    return known &&
+      Object.keys(others).length === 0 &&
+      isVaultPath(mount) &&
+      isVaultPath(path) &&
+      /^[^\u0000-\u001f\u007f]{1,255}$/.test(key)
+      ? { vault: { mount, path, key } }
+      : null;
+  },
 };
+
+/** Whether this can be a path of Vault: names with a slash between two. */
+export function isVaultPath(written: string): boolean {
+  return (
+    written.length <= 512 &&
+    written
+      .split('/')
+      .every((part) => /^[^\u0000-\u001f\u007f]+$/.test(part) && part !== '.' && part !== '..')
+  );
+}
 
 /** Whether systemd could have a credential of this name: it is a file name in one directory. */
 export function isCredentialName(written: string): boolean {
@@ -261,7 +284,17 @@ export function secretReference(dir: string) {
   return judged(`a reference: ${referenceForms}`, (value, blame) => asReference(value, dir, blame));
 }
 
-/** The same, or the secret itself as text. */
+/** A reference that does not lead into Vault: what opens Vault cannot lie in it. */
+export function referenceElsewhere(dir: string) {
+  return judged(`a reference: ${referenceForms}`, (value, blame) => {
+    const ref = asReference(value, dir, blame);
+    return 'vault' in ref
+      ? blame('opens Vault, and cannot lie in it; use env, file, credential or command')
+      : ref;
+  });
+}
+
+/** A reference, or the secret itself as text. */
 export function secret(dir: string) {
   return judged(`a reference: ${referenceForms}`, (value, blame) => asSecret(value, dir, blame));
 }
@@ -293,7 +326,7 @@ function asReference(value: unknown, dir: string, blame: Blame): SecretRef {
   const keys = Object.keys(value);
   const [key] = keys;
   if (keys.length !== 1 || key === undefined)
-    return blame('expected exactly one of env, file, credential and command');
+    return blame('expected exactly one of env, file, credential, command and vault');
   if (!isReferenceKey(key))
     return blame(`expected a reference: ${referenceForms}`, nearest(key, Object.keys(referenceKeys)));
   return referenceKeys[key](value[key], dir) ?? blame(`expected a reference: ${referenceForms}`, null, [key]);

@@ -62,6 +62,25 @@ function isWritable(file: string): boolean {
   }
 }
 
+/**
+ * Opens the database of a ledger that is there, for reading alone, also as a user who may not write. Throws as
+ * `openDatabase` does, and BackupError `store.*` where there is none.
+ */
+export function openToRead(file: string): DatabaseSync {
+  let database: DatabaseSync | null = null;
+  try {
+    statSync(file);
+    database = openForReading(file);
+    refuseOtherVersion(database, file);
+    return database;
+  } catch (error) {
+    database?.close();
+    throw (error as NodeJS.ErrnoException).syscall === undefined
+      ? ledgerError(error, file)
+      : storageError(error, file);
+  }
+}
+
 /** Reads the write-ahead log too; where that is not possible and there is something in it, nothing is read. */
 function openForReading(file: string): DatabaseSync {
   const options = { readOnly: true, timeout: busyTimeoutMs };

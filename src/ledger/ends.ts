@@ -1,6 +1,7 @@
 import { BackupError, OperationError } from '../core/errors.ts';
 import { appendRecord } from './chain.ts';
-import type { GoodReading, Ledger, RunEnd } from './ledger.ts';
+import type { DeviceFacts, GoodReading, Ledger, RunEnd } from './ledger.ts';
+import { markUnreferenced } from './retention.ts';
 import { text, textOrNull } from './rows.ts';
 import type { Row, Statements } from './statements.ts';
 
@@ -9,6 +10,7 @@ interface Held {
   readonly hostname: string | null;
   readonly serials: readonly string[];
   readonly artefacts: readonly string[];
+  readonly facts: DeviceFacts;
 }
 
 /** Runs: begun, ended once, accepted. */
@@ -71,7 +73,8 @@ export function ends(sql: Statements): Pick<Ledger, 'openRun' | 'closeRun' | 'ac
         }
         // Another unit was accepted: its numbers take the place of the old ones. Else they join them.
         const anotherUnit = run.error_code === 'verify.identity';
-        trustFacts(sql, device, held.hostname ?? null, held.serials ?? [], anotherUnit);
+        trustFacts(sql, device, identityOf(held), anotherUnit);
+        if (held.facts !== undefined) keepFacts(sql, device, held.facts);
         markSuccess(sql, device, runId, atMs);
         const accepted = Object.fromEntries(paths);
         appendRecord(sql, 'accept', atMs, { run: runId, device, by, commit, paths: accepted });
@@ -87,6 +90,7 @@ function writeEnd(sql: Statements, { reading, failure, ...end }: RunEnd): void {
           hostname: reading.facts.hostname,
           serials: serialsOf(reading),
           artefacts: reading.artefacts.map(({ name }) => name),
+          facts: factsOf(reading),
         };
   sql.run(
     `UPDATE run SET state = ?, ended_at_ms = ?, commit_id = ?, restorable = ?, restorable_because = ?,
@@ -105,14 +109,18 @@ function writeGood(sql: Statements, device: string, end: RunEnd): void {
   for (const { name, path, changed, bytes } of reading?.artefacts ?? []) {
     if (path === null || commit === null) continue;
     const newest = sql.get(
-      'SELECT path FROM version WHERE device = ? AND artefact = ? ORDER BY n DESC LIMIT 1',
+      'SELECT ifnull(lies_at, path) AS path FROM version WHERE device = ? AND artefact = ? ORDER BY n DESC LIMIT 1',
       ...[device, name],
     );
     // A group move gives the same text a new path; history has to know it.
     if (!changed && newest?.path === path) continue;
     writeVersion(sql, { device, artefact: name, commit, path, runId, atMs: endedAtMs, bytes });
   }
-  if (reading !== null) trustFacts(sql, device, reading.facts.hostname, serialsOf(reading), false);
+  if (reading !== null) {
+    const { hostname, serial } = reading.facts;
+    trustFacts(sql, device, { hostname, serial, serials: serialsOf(reading) }, false);
+    keepFacts(sql, device, factsOf(reading));
+  }
   markSuccess(sql, device, runId, endedAtMs);
   sql.run('UPDATE device SET last_run = ? WHERE id = ?', runId, device);
 }
@@ -127,28 +135,59 @@ function writeBad(sql: Statements, device: string, { runId, outcome }: RunEnd): 
 
 function markSuccess(sql: Statements, device: string, runId: string, atMs: number): void {
   sql.run(
-    `UPDATE device SET good_run = ?, last_success_ms = ?, held_run = NULL, consecutive_failures = 0 WHERE id = ?`,
+    `UPDATE device SET good_run = ?, good_platform = NULL, last_success_ms = ?, held_run = NULL,
+       consecutive_failures = 0 WHERE id = ?`,
     ...[runId, atMs, device],
   );
 }
 
-function trustFacts(
-  sql: Statements,
-  device: string,
-  hostname: string | null,
-  serials: readonly string[],
-  replace: boolean,
-): void {
-  const row = sql.get('SELECT hostname, serials FROM device WHERE id = ?', device);
+/** Who a reading says that it is of. */
+interface Identity {
+  readonly hostname: string | null;
+  readonly serial: string | null;
+  /** Its own and its partners'. */
+  readonly serials: readonly string[];
+}
+
+/** More than any group has had members in its life: what a device may make us remember is bounded. */
+const mostSerials = 256;
+
+/**
+ * Adds what a trusted unit named to what is known. A partner that is named no more stays known: a unit that is cut off
+ * from its group names none, and a failover to one that is known must not look like another device. `replace`: a person
+ * accepted another device, and what was known of the one before is forgotten.
+ */
+function trustFacts(sql: Statements, device: string, unit: Identity, replace: boolean): void {
+  const row = sql.get('SELECT hostname, serials, hostnames FROM device WHERE id = ?', device);
   const before = replace ? [] : (JSON.parse(text(row?.serials)) as readonly string[]);
+  const names = replace ? {} : (JSON.parse(text(row?.hostnames)) as Record<string, string>);
+  const serials = [...new Set([...before, ...unit.serials])].slice(0, mostSerials);
+  const named = unit.serial === null || unit.hostname === null ? {} : { [unit.serial]: unit.hostname };
+  const hostnames = Object.entries({ ...names, ...named }).filter(([serial]) => serials.includes(serial));
   sql.run(
-    'UPDATE device SET hostname = ?, serials = ? WHERE id = ?',
-    ...[hostname ?? textOrNull(row?.hostname), JSON.stringify([...new Set([...before, ...serials])]), device],
+    'UPDATE device SET hostname = ?, serials = ?, hostnames = ? WHERE id = ?',
+    ...[unit.hostname ?? textOrNull(row?.hostname), JSON.stringify(serials)],
+    ...[JSON.stringify(Object.fromEntries(hostnames)), device],
   );
 }
 
+/** Of a run that an older version held, the first serial number is the unit's own. */
+function identityOf({ hostname = null, serials = [], facts }: Partial<Held>): Identity {
+  return { hostname, serials, serial: facts === undefined ? (serials[0] ?? null) : facts.serial };
+}
+
+function keepFacts(sql: Statements, device: string, facts: DeviceFacts): void {
+  sql.run('UPDATE device SET facts = ? WHERE id = ?', JSON.stringify(facts), device);
+}
+
+function factsOf({ facts, serials, condition }: GoodReading): DeviceFacts {
+  const { hostname, version, model, serial } = facts;
+  const partners = serials.filter((one) => one !== serial);
+  return { hostname, version, model, serial, partners, ...condition };
+}
+
 function serialsOf({ facts, serials }: GoodReading): readonly string[] {
-  return [...new Set(facts.serial === null ? serials : [...serials, facts.serial])];
+  return [...new Set(facts.serial === null ? serials : [facts.serial, ...serials])];
 }
 
 function writeVersion(
@@ -188,9 +227,7 @@ function writeSealed(sql: Statements, device: string, end: RunEnd, reading: Good
     const row = { device, artefact: name, run_id: end.runId, digest: sealed, at_ms: end.endedAtMs, kind };
     insertSealed(sql, row);
   }
-  return [...new Set(replaced)].filter(
-    (digest) => sql.get('SELECT 1 FROM sealed WHERE digest = ? LIMIT 1', digest) === null,
-  );
+  return [...new Set(replaced)].filter((digest) => markUnreferenced(sql, digest));
 }
 
 function insertSealed(sql: Statements, row: Row): void {
@@ -221,6 +258,7 @@ function recordOf(run: Row, end: RunEnd): Readonly<Record<string, unknown>> {
         : {
             hostname: reading.facts.hostname,
             serials: serialsOf(reading),
+            facts: factsOf(reading),
             rules: reading.rules,
             mask_key: reading.maskKey,
             artefacts: reading.artefacts.map(({ name, path, sealed, changed }) => ({

@@ -1,7 +1,11 @@
-import type { Facts } from '../core/device.ts';
+import type { Condition, Facts } from '../core/device.ts';
 import type { Failure, Restorable } from '../core/errors.ts';
 import type { Outcome, Trigger } from '../core/run.ts';
+import type { Archives } from './archives.ts';
+import type { Lives } from './lives.ts';
 import type { Logins } from './logins.ts';
+import type { Rebuilding } from './rebuilding.ts';
+import type { Retention } from './retention.ts';
 import type { Slots } from './slots.ts';
 
 /** What the ledger knows of a device. */
@@ -10,10 +14,15 @@ export interface KnownDevice {
   readonly id: string;
   readonly name: string;
   readonly platform: string;
+  readonly group: string;
+  /** UTC epoch milliseconds; null: in use. */
+  readonly retiredMs: number | null;
   /** As last accepted; null before the first good reading. */
   readonly hostname: string | null;
-  /** Serial numbers of the unit and of partners that a trusted unit named. */
+  /** Serial numbers of the unit and of partners that a trusted unit named. A partner that is named no more stays. */
   readonly serials: readonly string[];
+  /** By serial number: what that unit called itself when it was last trusted. */
+  readonly hostnames: Readonly<Record<string, string>>;
 }
 
 /** One artefact of a good reading. */
@@ -29,14 +38,22 @@ export interface Version {
   readonly bytes: number | null;
 }
 
+/** A version of the newest good reading. */
+export interface NewestVersion extends Version {
+  /** Where main has it now; null: nowhere, because the device was retired. */
+  readonly liesAt: string | null;
+}
+
 /** The newest good reading of a device. */
 export interface LastGood {
   readonly runId: string;
+  /** Of the device that was read then: another one may have taken its place. */
+  readonly platform: string;
   readonly commit: string;
   readonly restorable: Restorable;
   readonly rules: string;
   readonly maskKey: string;
-  readonly versions: readonly Version[];
+  readonly versions: readonly NewestVersion[];
 }
 
 export interface RunRow {
@@ -78,6 +95,7 @@ export interface RunEnd {
 /** What a good (or quarantined) reading leaves in the ledger. */
 export interface GoodReading {
   readonly facts: Facts;
+  readonly condition: Condition;
   readonly serials: readonly string[];
   readonly rules: string;
   readonly maskKey: string;
@@ -87,9 +105,19 @@ export interface GoodReading {
     readonly path: string | null;
     readonly sealed: string | null;
     readonly changed: boolean;
-    /** Of the masked text. */
-    readonly bytes: number;
+    /** Of the masked text; null where it is not known. */
+    readonly bytes: number | null;
   }[];
+}
+
+/** What a device told of itself in its newest good reading; null where it did not say. */
+export interface DeviceFacts extends Condition {
+  readonly hostname: string | null;
+  readonly version: string | null;
+  readonly model: string | null;
+  readonly serial: string | null;
+  /** Serial numbers of the other members of its group, as the unit named them. */
+  readonly partners: readonly string[];
 }
 
 /** One sealed copy of an artefact. */
@@ -117,6 +145,8 @@ export interface Summary {
   /** Of the newest good reading. */
   readonly restorable: Restorable | null;
   readonly restorableBecause: string | null;
+  /** Null before the first, and before it was kept. */
+  readonly facts: DeviceFacts | null;
 }
 
 /** One record of the hash chain. */
@@ -143,8 +173,11 @@ export interface RunFilter {
  */
 export interface Ledger extends Disposable {
   /**
-   * The device behind an inventory name, registered on first sight. `formerly` carries an older
-   * device over to its new name. Throws OperationError where the name is known with another platform.
+   * The device behind an inventory name, registered on first sight. `formerly` carries an older device over to its
+   * new name, also where another platform takes its place, and where something was read under the new name
+   * already: that is then put aside under a name of its own. The name of a retired device begins anew. Throws
+   * OperationError where the name is known with another platform, and where `formerly` names a device that was
+   * read in the same time as this one.
    * Where a name goes to another device in the same inventory, the one with `formerly` is registered first.
    */
   register(device: {
@@ -170,8 +203,8 @@ export interface Ledger extends Disposable {
   }): void;
   /**
    * Ends a run: its row, versions of changed artefacts, sealed copies, the device's facts, one chain
-   * record. Returns the digests of sealed copies that nothing refers to any more: the newest copy of an
-   * unchanged artefact replaces the one before it unless a commit names that one.
+   * record. Returns the digests of sealed copies that nothing refers to any more, for `retention.removed` once they
+   * are gone: the newest copy of an unchanged artefact replaces the one before it unless a commit names that one.
    * Throws where the run is not `running`: an end state is never rewritten.
    */
   closeRun(end: RunEnd): readonly string[];
@@ -201,6 +234,14 @@ export interface Ledger extends Disposable {
   readonly slots: Slots;
   /** What the hold-back of credentials remembers. */
   readonly logins: Logins;
+  /** Moves and retirements. */
+  readonly lives: Lives;
+  /** What is taken from commits that this ledger does not know. */
+  readonly rebuilding: Rebuilding;
+  /** Files that devices made for us. */
+  readonly archives: Archives;
+  /** How long sealed files are kept. */
+  readonly retention: Retention;
   /** Everything that `work` writes, or nothing of it, in one transaction. `work` is synchronous. */
   together<Answer>(work: () => Answer): Answer;
 
@@ -215,7 +256,12 @@ export interface Ledger extends Disposable {
   /** Every record, oldest first; read while the ledger is open. */
   chain(): Iterable<ChainRecord>;
 
-  /** Digests of every sealed copy that is named here, each once. */
+  /**
+   * Throws BackupError `record.failed` where the file is damaged: a page that was overwritten is otherwise met when
+   * it is needed, perhaps after months. Reads all of it.
+   */
+  refuseDamaged(): void;
+  /** Digests of every sealed copy and every archive that is named here, each once. */
   sealedDigests(): readonly string[];
   /** Writes the whole ledger, as of one moment, into a new file that only its owner can read. Not flushed to the disk. */
   snapshot(file: string): void;

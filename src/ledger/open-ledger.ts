@@ -2,15 +2,20 @@ import { closeSync, openSync } from 'node:fs';
 import type { SQLInputValue } from 'node:sqlite';
 import type { Restorable } from '../core/errors.ts';
 import { storageError } from '../core/storage-errors.ts';
+import { archives } from './archives.ts';
 import { genesis } from './audit.ts';
 import { appendRecord } from './chain.ts';
 import { openDatabase } from './database.ts';
 import { ends } from './ends.ts';
-import type { LastGood, Ledger, RunFilter, RunRow, Summary } from './ledger.ts';
+import type { DeviceFacts, LastGood, Ledger, RunFilter, RunRow, Summary } from './ledger.ts';
+import { lives } from './lives.ts';
 import { logins } from './logins.ts';
+import { rebuilding } from './rebuilding.ts';
 import { registration } from './registration.ts';
+import { retention } from './retention.ts';
 import { numberOrNull, runColumns, runFrom, sealedFrom, text, textOrNull, versionFrom } from './rows.ts';
 import { slots } from './slots.ts';
+import { damaged } from './sqlite-errors.ts';
 import { type Statements, statementsOn } from './statements.ts';
 
 /**
@@ -25,6 +30,10 @@ export function openLedger(file: string): Ledger {
     ...ends(sql),
     slots: slots(sql),
     logins: logins(sql),
+    lives: lives(sql),
+    rebuilding: rebuilding(sql),
+    archives: archives(sql),
+    retention: retention(sql),
     together: (work) => sql.transaction(work),
     summaries: () => summaries(sql),
     lastGood: (deviceId) => lastGood(sql, deviceId),
@@ -75,7 +84,14 @@ export function openLedger(file: string): Ledger {
         yield { n: Number(row.n), record: text(row.record), hash: row.hash as Uint8Array };
       }
     },
-    sealedDigests: () => sql.all('SELECT DISTINCT digest FROM sealed').map((row) => text(row.digest)),
+    refuseDamaged: () => {
+      const said = text(sql.get('PRAGMA quick_check(1)')?.quick_check);
+      if (said !== 'ok') throw damaged(file, said);
+    },
+    sealedDigests: () =>
+      sql
+        .all('SELECT digest FROM sealed UNION SELECT digest FROM archive WHERE digest IS NOT NULL')
+        .map((row) => text(row.digest)),
     snapshot: (copy) => snapshot(sql, copy),
     [Symbol.dispose]: () => {
       if (database.isOpen) database.close();
@@ -95,13 +111,15 @@ function snapshot(sql: Statements, copy: string): void {
 
 function lastGood(sql: Statements, deviceId: string): LastGood | null {
   const run = sql.get(
-    'SELECT run.* FROM device JOIN run ON run.id = device.good_run WHERE device.id = ?',
+    `SELECT run.*, ifnull(good_platform, platform) AS platform
+     FROM device JOIN run ON run.id = device.good_run WHERE device.id = ?`,
     deviceId,
   );
   if (run === null) return null;
   const names = JSON.parse(textOrNull(run.artefacts) ?? '[]') as readonly string[];
   return {
     runId: text(run.id),
+    platform: text(run.platform),
     commit: text(run.commit_id),
     restorable: text(run.restorable) as Restorable,
     rules: text(run.rules),
@@ -111,7 +129,10 @@ function lastGood(sql: Statements, deviceId: string): LastGood | null {
         'SELECT * FROM version WHERE device = ? AND artefact = ? ORDER BY n DESC LIMIT 1',
         ...[deviceId, name],
       );
-      return newest === null ? [] : [versionFrom(newest)];
+      if (newest === null) return [];
+      const version = versionFrom(newest);
+      const liesAt = textOrNull(newest.lies_at) ?? version.path;
+      return [{ ...version, liesAt: liesAt === '' ? null : liesAt }];
     }),
   };
 }
@@ -165,7 +186,7 @@ function summaries(sql: Statements): ReadonlyMap<string, Summary> {
     const last = runsOf('last_run');
     const held = runsOf('held_run');
     const rows = sql.all(
-      `SELECT device.id, last_success_ms, last_attempt_ms, consecutive_failures, restorable, restorable_because
+      `SELECT device.id, last_success_ms, last_attempt_ms, consecutive_failures, facts, restorable, restorable_because
        FROM device LEFT JOIN run ON run.id = device.good_run ORDER BY device.id`,
     );
     return new Map(
@@ -179,6 +200,7 @@ function summaries(sql: Statements): ReadonlyMap<string, Summary> {
           heldRun: held.get(id) ?? null,
           restorable: textOrNull(row.restorable) as Restorable | null,
           restorableBecause: textOrNull(row.restorable_because),
+          facts: JSON.parse(textOrNull(row.facts) ?? 'null') as DeviceFacts | null,
         };
         return [id, summary];
       }),

@@ -1,31 +1,50 @@
 import { OperationError } from '../core/errors.ts';
 import { appendRecord } from './chain.ts';
 import type { KnownDevice, Ledger } from './ledger.ts';
+import { isAside, nameAside, naming, refuseTwoLives, replacePlatform } from './naming.ts';
 import { deviceFrom, text } from './rows.ts';
 import type { Row, Statements } from './statements.ts';
 
 /** Devices: found by the names they have and had, registered, renamed. */
 export function registration(sql: Statements): Pick<Ledger, 'register' | 'device' | 'devices'> {
-  const byName = (name: string) => sql.get('SELECT * FROM device WHERE name = ?', name);
-  const byFormerName = (name: string) =>
-    sql.get(
-      `SELECT device.* FROM former_name JOIN device ON device.id = former_name.device
-       WHERE former_name.name = ? ORDER BY until_ms DESC LIMIT 1`,
-      name,
-    );
+  const names = naming(sql);
+  const { byName, byFormerName, hadName } = names;
 
-  /** The device that an inventory line goes on with; null: a new one. */
-  function predecessor(name: string, formerly: readonly string[]): Row | null {
-    for (const candidate of [name, ...formerly]) {
-      const found = byName(candidate);
-      if (found !== null) return found;
-    }
-    // A name in between may never have been seen here.
-    for (const former of formerly) {
-      const found = byFormerName(former);
-      if (found !== null) return found;
+  /** The older device that `formerly` leads to; null where it leads nowhere, or only to what has come to `own` already. */
+  function predecessor(own: Row | null, formerly: readonly string[]): Row | null {
+    const open = formerly.filter((former) => own === null || !hadName(text(own.id), former));
+    for (const look of [byName, byFormerName]) {
+      // A name in between may never have been seen here.
+      for (const former of open) {
+        const found = look(former);
+        if (found === null || found.id === own?.id) continue;
+        // One that was never read has nothing that could be carried over.
+        if (own === null || found.good_run !== null) return found;
+      }
     }
     return null;
+  }
+
+  /** The device that a line of the inventory goes on with; null: a new one. Frees the name where another one has it. */
+  function goesOn(name: string, platform: string, formerly: readonly string[], atMs: number): Row | null {
+    const own = byName(name);
+    const isRetired = own !== null && own.retired_at_ms !== null;
+    if (isRetired && formerly.includes(nameAside(own, atMs))) return own;
+    const older = predecessor(own, formerly);
+    // What was put aside from this very name may come back to it at any time.
+    const comesBack = older !== null && isAside(text(older.name)) && hadName(text(older.id), name);
+    if (own !== null && older !== null && !isRetired && !comesBack) refuseTwoLives(name, own, older);
+    if (own !== null && (older !== null || isRetired)) {
+      names.putAside(own, atMs);
+      return older;
+    }
+    if (own !== null && own.platform !== platform) {
+      throw new OperationError(
+        `${name} is known as ${text(own.platform)}, the inventory now says ${platform}`,
+        `correct the platform of ${name}; where another device took its place, retire ${name} first (\`retired:\`), or give the new one a name of its own with \`formerly: [${name}]\``,
+      );
+    }
+    return older ?? own;
   }
 
   /** The name, unless a device that was renamed still has it as its id. */
@@ -46,16 +65,6 @@ export function registration(sql: Statements): Pick<Ledger, 'register' | 'device
     return id;
   }
 
-  function rename(id: string, from: string, to: string, atMs: number): void {
-    sql.run('UPDATE device SET name = ? WHERE id = ?', to, id);
-    sql.run(
-      `INSERT INTO former_name (name, device, until_ms) VALUES (?, ?, ?)
-       ON CONFLICT DO UPDATE SET until_ms = excluded.until_ms`,
-      ...[from, id, atMs],
-    );
-    appendRecord(sql, 'rename', atMs, { device: id, name: to, formerly: from });
-  }
-
   function get(id: string): KnownDevice {
     const row = sql.get('SELECT * FROM device WHERE id = ?', id);
     if (row === null) throw new Error(`the device ${id} is gone from the ledger`);
@@ -66,18 +75,18 @@ export function registration(sql: Statements): Pick<Ledger, 'register' | 'device
     register({ name, platform, group, formerly, atMs }) {
       // Nearly always there is nothing to write, and readers of a fleet must not queue for the writer.
       const known = byName(name);
-      if (known?.platform === platform && known.grp === group) return deviceFrom(known);
+      const settled = known?.platform === platform && known.grp === group && known.retired_at_ms === null;
+      if (settled && predecessor(known, formerly) === null) return deviceFrom(known);
       return sql.transaction(() => {
-        const found = predecessor(name, formerly);
+        const found = goesOn(name, platform, formerly, atMs);
         if (found === null) return get(create(name, platform, group, atMs));
         const id = text(found.id);
-        if (found.platform !== platform) {
-          throw new OperationError(
-            `${name} is known as ${text(found.platform)}, the inventory now says ${platform}`,
-            `correct the platform of ${name}, or give the new device another name`,
-          );
+        if (found.name !== name) names.rename(id, text(found.name), name, atMs);
+        if (found.retired_at_ms !== null) {
+          sql.run('UPDATE device SET retired_at_ms = NULL WHERE id = ?', id);
+          appendRecord(sql, 'unretire', atMs, { device: id, name });
         }
-        if (found.name !== name) rename(id, text(found.name), name, atMs);
+        replacePlatform(sql, found, platform, atMs);
         if (found.grp !== group) {
           sql.run('UPDATE device SET grp = ? WHERE id = ?', group, id);
           appendRecord(sql, 'move', atMs, { device: id, group });

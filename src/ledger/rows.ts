@@ -28,7 +28,8 @@ export function runFrom(row: Row): RunRow {
   };
 }
 
-function failureFrom(row: Row): Failure | null {
+/** From the columns `error_code` and `error_detail`. */
+export function failureFrom(row: Row): Failure | null {
   if (row.error_code === null || row.error_code === undefined) return null;
   return { code: row.error_code, detail: JSON.parse(text(row.error_detail)) } as unknown as Failure;
 }
@@ -38,8 +39,11 @@ export function deviceFrom(row: Row): KnownDevice {
     id: text(row.id),
     name: text(row.name),
     platform: text(row.platform),
+    group: text(row.grp),
+    retiredMs: numberOrNull(row.retired_at_ms),
     hostname: textOrNull(row.hostname),
     serials: JSON.parse(text(row.serials)) as readonly string[],
+    hostnames: JSON.parse(text(row.hostnames)) as Readonly<Record<string, string>>,
   };
 }
 

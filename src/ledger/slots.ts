@@ -39,6 +39,8 @@ export interface PastRun {
   readonly outcome: Outcome;
   /** Null unless `failed` or `quarantined`. */
   readonly code: ErrorCode | null;
+  /** Of `connect.jump`: what failed at the jump host; absent otherwise. */
+  readonly atJumpHost?: string;
   /** The slot whose row names this run; null while it serves none. */
   readonly servedMs: number | null;
 }
@@ -227,7 +229,8 @@ function read(sql: Statements, which: string, value: number | string, nowMs: num
          FROM device WHERE ${which}
        )
        SELECT run.n, run.device, run.id, run.trigger, run.slot_ms, run.started_at_ms, run.ended_at_ms, run.state,
-         run.error_code, slot.due_at_ms AS served_ms
+         run.error_code, slot.due_at_ms AS served_ms,
+         iif(run.error_code = 'connect.jump', run.error_detail ->> '$.code', NULL) AS at_jump_host
        FROM chosen
        JOIN run ON run.device = chosen.id
          AND run.ended_at_ms >= min(ifnull(latest_ms, 0), ifnull(open_ms, ifnull(latest_ms, 0))) - ${earlyMs}
@@ -309,6 +312,7 @@ function runFrom(row: Row): PastRun & { readonly n: number } {
     endedAtMs: Number(row.ended_at_ms),
     outcome: text(row.state) as Outcome,
     code: textOrNull(row.error_code) as ErrorCode | null,
+    ...(typeof row.at_jump_host === 'string' ? { atJumpHost: row.at_jump_host } : {}),
     servedMs: numberOrNull(row.served_ms),
   };
 }

@@ -67,9 +67,7 @@ export function ledgerError(error: unknown, file: string): unknown {
     }
     case sqlite.corrupt:
     case sqlite.notADb:
-      return failed(
-        `${file} is damaged, or is no ledger; move it aside (with its -wal and -shm) and start again`,
-      );
+      return damaged(file, error instanceof Error ? error.message : String(error), options);
     default:
       return failed(`${file}: ${error instanceof Error ? error.message : String(error)}`);
   }
@@ -77,6 +75,13 @@ export function ledgerError(error: unknown, file: string): unknown {
   function failed(problem: string): BackupError {
     return new BackupError('record.failed', { problem: quotable(problem, 400) }, options);
   }
+}
+
+/** A ledger that SQLite cannot trust any more; `said` is what it says. */
+export function damaged(file: string, said: string, options: { cause?: unknown } = {}): BackupError {
+  // What to do comes first: long problems are cut where they are shown.
+  const problem = `${file} is damaged, or is no ledger; see "A ledger that is damaged" in docs/operations.md (${said})`;
+  return new BackupError('record.failed', { problem: quotable(problem, 400) }, options);
 }
 
 /** SQLite says only that it may not; the file system says why. */

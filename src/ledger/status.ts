@@ -1,5 +1,6 @@
 import type { Failure, Restorable } from '../core/errors.ts';
-import type { Summary } from './ledger.ts';
+import type { ArchiveStanding } from './archives.ts';
+import type { DeviceFacts, Summary } from './ledger.ts';
 
 /** In the order of precedence. */
 export type DeviceState = 'disabled' | 'never' | 'quarantined' | 'missed' | 'failing' | 'late' | 'ok';
@@ -21,6 +22,10 @@ export interface DeviceStatus {
   /** Of the last good reading; null before the first. */
   readonly restorable: Restorable | null;
   readonly restorableBecause: string | null;
+  /** Of the last good reading; null before the first. */
+  readonly facts: DeviceFacts | null;
+  /** Those that the inventory asks for. */
+  readonly archives: readonly ArchiveStatus[];
   /** UTC epoch milliseconds. */
   readonly lastSuccessMs: number | null;
   readonly lastAttemptMs: number | null;
@@ -35,6 +40,17 @@ export interface DeviceStatus {
   readonly runId: string | null;
 }
 
+/** Where one archive of a device stands. */
+export interface ArchiveStatus {
+  readonly name: string;
+  /** Null before the first one that was stored. */
+  readonly lastSuccessMs: number | null;
+  /** Null: it was never asked for. */
+  readonly lastAttemptMs: number | null;
+  /** Of the newest attempt; null where that was stored, or there was none. */
+  readonly failure: Failure | null;
+}
+
 /**
  * The status of each device, in the order given: computed from what is recorded, never stored. `known` is
  * the id of the device in the ledger; null where it was never registered.
@@ -47,10 +63,14 @@ export function statusOf(
     readonly enabled: boolean;
     readonly known: string | null;
     readonly schedule: OnSchedule;
+    /** What the inventory asks for. */
+    readonly archives: readonly { readonly name: string }[];
   }[],
   summaries: ReadonlyMap<string, Summary>,
+  standings: ReadonlyMap<string, readonly ArchiveStanding[]>,
 ): readonly DeviceStatus[] {
-  return devices.map(({ name, platform, group, enabled, known, schedule }) => {
+  return devices.map((device) => {
+    const { name, platform, group, enabled, known, schedule } = device;
     const summary = (known === null ? null : summaries.get(known)) ?? nothingYet;
     return {
       device: name,
@@ -59,6 +79,10 @@ export function statusOf(
       state: enabled ? stateOf(summary, schedule) : 'disabled',
       restorable: summary.restorable,
       restorableBecause: summary.restorableBecause,
+      facts: summary.facts,
+      archives: device.archives.map((archive) =>
+        archiveStatus(archive.name, standings.get(known ?? '') ?? []),
+      ),
       lastSuccessMs: summary.lastSuccessMs,
       lastAttemptMs: summary.lastAttemptMs,
       nextRunMs: schedule.nextRunMs,
@@ -78,7 +102,14 @@ const nothingYet: Summary = {
   heldRun: null,
   restorable: null,
   restorableBecause: null,
+  facts: null,
 };
+
+function archiveStatus(name: string, standings: readonly ArchiveStanding[]): ArchiveStatus {
+  const standing = standings.find((candidate) => candidate.name === name);
+  const { lastSuccessMs = null, lastAttemptMs = null, failure = null } = standing ?? {};
+  return { name, lastSuccessMs, lastAttemptMs, failure };
+}
 
 function stateOf(summary: Summary, { missed, late }: OnSchedule): DeviceState {
   if (summary.lastSuccessMs === null) return 'never';

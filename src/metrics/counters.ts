@@ -1,7 +1,7 @@
 import { Counter, Histogram, type Registry } from 'prom-client';
 import type { Failure } from '../core/errors.ts';
 import type { Totals } from '../ledger/slots.ts';
-import { type definitions, everyMetric, knownLabels, type NameOf } from './definitions.ts';
+import { type definitions, everyMetric, knownLabels, type NameOf, type Platforms } from './definitions.ts';
 import { type CommitFailureReason, isOutputCheck } from './labels.ts';
 import type { MetricsSink } from './sink.ts';
 
@@ -15,7 +15,7 @@ export interface Counters extends MetricsSink {
 }
 
 /** Registers every counter and histogram of the definitions, each known combination of labels at 0. */
-export function createCounters(registry: Registry, platforms: readonly string[]): Counters {
+export function createCounters(registry: Registry, platforms: Platforms): Counters {
   const counters = new Map<string, Counter>();
   const histograms = new Map<string, Histogram>();
   for (const [name, definition] of everyMetric()) {
@@ -60,9 +60,14 @@ export function createCounters(registry: Registry, platforms: readonly string[])
         add('roundsman_backup_rejected_outputs_total', { platform, check: failure.code });
       }
     },
-    runEnded: ({ platform, trigger, settled, startedAtMs, endedAtMs }) => {
+    runEnded: ({ platform, trigger, settled, startedAtMs, endedAtMs, archives }) => {
       add('roundsman_backup_runs_total', { platform, trigger });
       observe('roundsman_backup_duration_seconds', { platform }, endedAtMs - startedAtMs);
+      for (const { name, failure } of archives) {
+        if (failure === null) continue;
+        const labels = { platform, archive: name, reason: failure.code };
+        add('roundsman_archive_failures_total', labels);
+      }
       if (settled.outcome === 'changed') add('roundsman_backup_changes_total', { platform });
       if (settled.outcome === 'failed') {
         const reason = settled.failure.code;
@@ -89,6 +94,11 @@ export function createCounters(registry: Registry, platforms: readonly string[])
     staleLocksRemoved: (count) => add('roundsman_git_stale_locks_removed_total', {}, count),
     clockJumped: () => add('roundsman_scheduler_clock_jumps_total', {}),
     auditWriteFailed: () => add('roundsman_audit_write_failures_total', {}),
+    syslogMessage: (transport, result) => add('roundsman_syslog_messages_total', { transport, result }),
+    syslogDropped: (datagrams) => add('roundsman_syslog_dropped_total', {}, datagrams),
+    syslogRefused: (transport) => add('roundsman_syslog_connections_refused_total', { transport }),
+    changeEvent: (platform, result) => add('roundsman_change_events_total', { platform, result }),
+    httpRefused: (endpoint) => add('roundsman_http_auth_failures_total', { endpoint }),
     logged: (level) => add('roundsman_log_records_total', { level }),
     logDropped: (sink) => add('roundsman_log_dropped_total', { sink }),
   };

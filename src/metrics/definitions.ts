@@ -1,13 +1,18 @@
 import {
+  changeEventResults,
   commitFailureReasons,
   errorCodes,
+  httpEndpoints,
   logLevels,
   logSinks,
   missedCauses,
   outputChecks,
+  pushFailureReasons,
   quarantineCodes,
   stateParts,
   states,
+  syslogResults,
+  syslogTransports,
   timedStages,
   triggers,
 } from './labels.ts';
@@ -19,9 +24,10 @@ import {
 
 /**
  * The values that a label can have: a closed list; `platforms`: the ids of the drivers, a list that is
- * closed once the program has started; or whatever the inventory and this build say (`open`).
+ * closed once the program has started; `archives`: those of the driver that `platform` names; or whatever the
+ * inventory and this build say (`open`).
  */
-export type LabelValues = readonly string[] | 'platforms' | 'open';
+export type LabelValues = readonly string[] | 'platforms' | 'archives' | 'open';
 
 /** One metric. */
 export interface Definition {
@@ -38,6 +44,7 @@ export interface Definition {
 const none = {} as const;
 const platform = { platform: 'platforms' } as const;
 const device = { device: 'open' } as const;
+const remote = { remote: 'open' } as const;
 
 export const definitions = {
   roundsman_build_info: {
@@ -178,6 +185,32 @@ export const definitions = {
     help: 'Outputs refused by a completeness check; check is the code of the refusal.',
   },
 
+  roundsman_change_events_total: {
+    type: 'counter',
+    labels: { ...platform, result: changeEventResults },
+    help: 'Syslog messages that tell of a change, by what became of them (began or joined a wait, own session, disabled device); and waits that started a backup or were limited.',
+  },
+  roundsman_change_limited_devices: {
+    type: 'gauge',
+    labels: none,
+    help: 'Devices that changed and whose backup waits because a limit of change backups is reached.',
+  },
+  roundsman_syslog_messages_total: {
+    type: 'counter',
+    labels: { transport: syslogTransports, result: syslogResults },
+    help: 'Syslog messages received: of a change, of something other, from an unknown sender, or shed unread in a flood.',
+  },
+  roundsman_syslog_dropped_total: {
+    type: 'counter',
+    labels: none,
+    help: 'Datagrams that the kernel dropped because they came faster than they were read.',
+  },
+  roundsman_syslog_connections_refused_total: {
+    type: 'counter',
+    labels: { transport: syslogTransports },
+    help: 'Syslog connections refused or cut: too many, too long a message, half of one and no more, no TLS.',
+  },
+
   roundsman_device_info: {
     type: 'gauge',
     labels: { ...device, platform: 'platforms', group: 'open' },
@@ -262,11 +295,41 @@ export const definitions = {
     help: '1 yes, 0.5 partial, 0 no or no good copy yet.',
     perDevice: 'full',
   },
+  roundsman_device_unsaved_changes: {
+    type: 'gauge',
+    labels: device,
+    help: '1 while the running configuration differed from the saved one at the last good reading, else 0; absent where the device does not say.',
+    perDevice: 'full',
+  },
   roundsman_device_last_failure_info: {
     type: 'gauge',
     labels: { ...device, reason: errorCodes },
     help: 'Always 1 while the last attempt is a failure; absent otherwise.',
     perDevice: 'full',
+  },
+
+  roundsman_archive_failures_total: {
+    type: 'counter',
+    labels: { ...platform, archive: 'archives', reason: errorCodes },
+    help: 'Archives (files that a device makes, such as a UCS) that were due and are not stored; the text has a life of its own.',
+  },
+  roundsman_archive_last_success_timestamp_seconds: {
+    type: 'gauge',
+    labels: { ...device, archive: 'open' },
+    help: 'Unix time of the last archive that was stored, 0 if never.',
+    perDevice: 'full',
+  },
+  roundsman_archive_last_attempt_successful: {
+    type: 'gauge',
+    labels: { ...device, archive: 'open' },
+    help: '1 if the last archive that was asked for is stored, 0 if not; absent before the first.',
+    perDevice: 'minimal',
+  },
+  roundsman_archive_due_timestamp_seconds: {
+    type: 'gauge',
+    labels: { ...device, archive: 'open' },
+    help: 'Unix time at which the next archive is overdue: an instant of its schedule after the last good one, and the time for a run that fetches it. Absent before the first good one and while the device is disabled.',
+    perDevice: 'minimal',
   },
 
   roundsman_git_commits_total: { type: 'counter', labels: none, help: 'Commits made durable.' },
@@ -290,6 +353,21 @@ export const definitions = {
     type: 'counter',
     labels: none,
     help: 'Stale git lock files removed at recovery.',
+  },
+  roundsman_git_last_push_success_timestamp_seconds: {
+    type: 'gauge',
+    labels: remote,
+    help: 'Unix time of the last successful push, 0 if never (survives restarts).',
+  },
+  roundsman_git_unpushed_commits: {
+    type: 'gauge',
+    labels: remote,
+    help: 'Local commits not yet on the remote.',
+  },
+  roundsman_git_last_push_failure_info: {
+    type: 'gauge',
+    labels: { ...remote, reason: pushFailureReasons },
+    help: 'Always 1 while the last push is a failure; absent otherwise.',
   },
   roundsman_spool_entries: {
     type: 'gauge',
@@ -322,6 +400,11 @@ export const definitions = {
     labels: none,
     help: 'Audit records that could not be made durable.',
   },
+  roundsman_http_auth_failures_total: {
+    type: 'counter',
+    labels: { endpoint: httpEndpoints },
+    help: 'Requests over TCP refused for wrong or insufficient credentials, by what the endpoint demands.',
+  },
   roundsman_log_records_total: {
     type: 'counter',
     labels: { level: logLevels },
@@ -346,19 +429,25 @@ export function everyMetric(): readonly (readonly [name: MetricName, definition:
   return Object.entries(definitions) as [MetricName, Definition][];
 }
 
+/** The ids of the drivers, with the names of the archives that each of them knows. */
+export type Platforms = ReadonlyMap<string, readonly string[]>;
+
 /**
  * Every combination of label values that is known beforehand. Empty where a label is open: such series
  * begin when there is something to say.
  */
 export function knownLabels(
   { labels }: Definition,
-  platforms: readonly string[],
+  platforms: Platforms,
 ): readonly Readonly<Record<string, string>>[] {
   let combinations: Readonly<Record<string, string>>[] = [{}];
   for (const [label, said] of Object.entries(labels)) {
     if (said === 'open') return [];
-    const values = said === 'platforms' ? platforms : said;
-    combinations = combinations.flatMap((known) => values.map((value) => ({ ...known, [label]: value })));
+    combinations = combinations.flatMap((known) => {
+      const archives = platforms.get(known.platform ?? '') ?? [];
+      const values = said === 'platforms' ? [...platforms.keys()] : said === 'archives' ? archives : said;
+      return values.map((value) => ({ ...known, [label]: value }));
+    });
   }
   return combinations;
 }

@@ -1,7 +1,7 @@
 import type { Restorable } from '../core/errors.ts';
 import { type Definition, definitions, type MetricName, type NameOf } from './definitions.ts';
 import { stateParts, states } from './labels.ts';
-import type { CollectorGauges, DeviceGauges } from './source.ts';
+import type { ArchiveGauges, CollectorGauges, DeviceGauges } from './source.ts';
 import { heading, labelText, sample } from './text.ts';
 
 /** Which build answers. */
@@ -67,9 +67,25 @@ export function collectorText(
     ['roundsman_scheduler_last_tick_timestamp_seconds', () => one(scheduler.lastTickMs / 1_000)],
     ['roundsman_scheduler_queue_length', () => one(scheduler.queueLength)],
     ['roundsman_scheduler_oldest_queued_timestamp_seconds', () => one(since(scheduler.oldestQueuedMs))],
+    ['roundsman_change_limited_devices', () => one(view.changesLimited)],
     ['roundsman_workers', () => one(workers.configured)],
     ['roundsman_workers_busy', () => one(workers.busy)],
     ['roundsman_git_last_commit_timestamp_seconds', () => one(since(view.lastCommitMs))],
+    [
+      'roundsman_git_last_push_success_timestamp_seconds',
+      () => view.remotes.map(({ name, lastSuccessMs }) => [{ remote: name }, since(lastSuccessMs)] as const),
+    ],
+    [
+      'roundsman_git_unpushed_commits',
+      () => view.remotes.map(({ name, unpushed }) => [{ remote: name }, unpushed] as const),
+    ],
+    [
+      'roundsman_git_last_push_failure_info',
+      () =>
+        view.remotes.flatMap(({ name, failure }) =>
+          failure === null ? [] : [[{ remote: name, reason: failure }, 1] as const],
+        ),
+    ],
     ['roundsman_spool_entries', () => one(spool.entries)],
     ['roundsman_spool_oldest_timestamp_seconds', () => one(since(spool.oldestMs))],
     ['roundsman_state_dir_free_bytes', () => one(stateDir.freeBytes)],
@@ -109,10 +125,20 @@ const perDevice: readonly Family<DeviceGauges>[] = [
     (d) => states.map((state) => [{ device: d.name, state }, flag(d.state === state)] as const),
   ],
   ['roundsman_device_restorable', (d) => of(d, restorableValue(d.restorable))],
+  ['roundsman_device_unsaved_changes', (d) => of(d, d.unsaved === null ? null : flag(d.unsaved))],
   [
     'roundsman_device_last_failure_info',
     (d) => (d.failureCode === null ? [] : [[{ device: d.name, reason: d.failureCode }, 1]]),
   ],
+  [
+    'roundsman_archive_last_success_timestamp_seconds',
+    (d) => ofArchives(d, ({ lastSuccessMs }) => since(lastSuccessMs)),
+  ],
+  [
+    'roundsman_archive_last_attempt_successful',
+    (d) => ofArchives(d, ({ lastAttemptOk }) => (lastAttemptOk === null ? null : flag(lastAttemptOk))),
+  ],
+  ['roundsman_archive_due_timestamp_seconds', (d) => ofArchives(d, ({ dueMs }) => seconds(dueMs))],
 ];
 
 /**
@@ -152,6 +178,10 @@ function headingOf(name: MetricName): string {
 
 function of({ name }: DeviceGauges, value: number | null) {
   return [[{ device: name }, value]] as const;
+}
+
+function ofArchives({ name, archives }: DeviceGauges, value: (archive: ArchiveGauges) => number | null) {
+  return archives.map((archive) => [{ device: name, archive: archive.name }, value(archive)] as const);
 }
 
 function flag(is: boolean): number {

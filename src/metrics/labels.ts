@@ -1,5 +1,6 @@
 import { catalogue } from '../core/catalogue.ts';
 import type { ErrorCode, Stage } from '../core/errors.ts';
+import type { PushFailureReason } from '../core/remotes.ts';
 import type { Trigger } from '../core/run.ts';
 import type { MissedCause } from '../ledger/slots.ts';
 
@@ -21,6 +22,18 @@ export type StatePart = 'configs.git' | 'artefacts' | 'ledger' | 'spool';
 
 /** Why a commit was not made durable. */
 export type CommitFailureReason = 'no_space' | 'lock' | 'corrupt' | 'timeout' | 'hook' | 'other';
+
+/** What became of a syslog message. */
+export type SyslogResult = 'change' | 'other' | 'unknown' | 'shed';
+
+/** What became of a message that tells of a change; see docs/operations.md. */
+export type ChangeEventResult = 'began' | 'joined' | 'own' | 'disabled' | 'started' | 'limited';
+
+/** How syslog messages come. */
+export type SyslogTransport = 'udp' | 'tcp' | 'tls';
+
+/** What an endpoint of the HTTP port demands of a caller. */
+export type HttpEndpoint = 'observe' | 'read' | 'operate' | 'admin';
 
 /** Levels of the log. */
 export type LogLevel = 'error' | 'warn' | 'info' | 'debug';
@@ -85,6 +98,32 @@ export const commitFailureReasons = every<CommitFailureReason>({
   hook: true,
   other: true,
 });
+
+export const pushFailureReasons = every<PushFailureReason>({
+  diverged: true,
+  rejected: true,
+  identity: true,
+  login: true,
+  credentials: true,
+  unreachable: true,
+  silent: true,
+  other: true,
+});
+
+export const syslogResults = every<SyslogResult>({ change: true, other: true, unknown: true, shed: true });
+
+export const changeEventResults = every<ChangeEventResult>({
+  began: true,
+  joined: true,
+  own: true,
+  disabled: true,
+  started: true,
+  limited: true,
+});
+
+export const syslogTransports = every<SyslogTransport>({ udp: true, tcp: true, tls: true });
+
+export const httpEndpoints = every<HttpEndpoint>({ observe: true, read: true, operate: true, admin: true });
 
 export const logLevels = every<LogLevel>({ error: true, warn: true, info: true, debug: true });
 

@@ -1,5 +1,6 @@
 import { collectDefaultMetrics, Registry } from 'prom-client';
 import { type Counters, createCounters } from './counters.ts';
+import type { Platforms } from './definitions.ts';
 import { type Build, collectorText, type DeviceDetail, deviceSlices } from './gauges.ts';
 import type { MetricsSource } from './source.ts';
 
@@ -13,8 +14,8 @@ export interface Metrics extends Counters {
 
 export interface MetricsOptions {
   readonly source: MetricsSource;
-  /** The ids of the drivers: the closed list of the label `platform`. */
-  readonly platforms: readonly string[];
+  /** The closed lists of the labels `platform` and `archive`. */
+  readonly platforms: Platforms;
   /** The setting `metrics.device_detail`. */
   readonly deviceDetail: DeviceDetail;
   readonly build: Build;
@@ -38,7 +39,7 @@ export function createMetrics({ source, platforms, deviceDetail, build }: Metric
     contentType: registry.contentType,
     render: async () => {
       const [view, devices] = await Promise.all([source.collector(), source.devices()]);
-      const parts = [await registry.metrics(), collectorText(view, devices, platforms, build)];
+      const parts = [await registry.metrics(), collectorText(view, devices, [...platforms.keys()], build)];
       for (const slice of deviceSlices(devices, deviceDetail)) {
         parts.push(slice);
         await turn();

@@ -1,7 +1,15 @@
 import type { Failure } from '../core/errors.ts';
 import type { RunEnded } from '../core/run.ts';
 import type { MissedCause } from '../ledger/slots.ts';
-import type { LogLevel, LogSink, TimedStage } from './labels.ts';
+import type {
+  ChangeEventResult,
+  HttpEndpoint,
+  LogLevel,
+  LogSink,
+  SyslogResult,
+  SyslogTransport,
+  TimedStage,
+} from './labels.ts';
 
 /** Told of what happens, as it happens. No call throws, none does I/O. */
 export interface MetricsSink {
@@ -26,6 +34,12 @@ export interface MetricsSink {
   clockJumped(): void;
   /** A record outside the end of a run (a slot, `trust`, a reload) could not be made durable; `runEnded` sees its own. */
   auditWriteFailed(): void;
+  syslogMessage(transport: SyslogTransport, result: SyslogResult): void;
+  syslogDropped(datagrams: number): void;
+  syslogRefused(transport: SyslogTransport): void;
+  changeEvent(platform: string, result: ChangeEventResult): void;
+  /** Credentials of a request were wrong, or not enough. */
+  httpRefused(endpoint: HttpEndpoint): void;
   logged(level: LogLevel): void;
   logDropped(sink: LogSink): void;
 }

@@ -1,4 +1,5 @@
 import type { ErrorCode, Restorable } from '../core/errors.ts';
+import type { PushFailureReason } from '../core/remotes.ts';
 import type { StateLabel, StatePart } from './labels.ts';
 
 /** One device of the inventory, as it stands now; from the ledger, so that a restart changes none of it. */
@@ -26,8 +27,34 @@ export interface DeviceGauges {
   readonly state: StateLabel;
   /** Of the last good copy; null before the first. */
   readonly restorable: Restorable | null;
+  /** At the last good reading; null where the device did not say. */
+  readonly unsaved: boolean | null;
   /** Null unless the newest attempt is a failure. */
   readonly failureCode: ErrorCode | null;
+  /** Those that the inventory asks for. */
+  readonly archives: readonly ArchiveGauges[];
+}
+
+/** One archive of one device. */
+export interface ArchiveGauges {
+  readonly name: string;
+  /** Null: never. */
+  readonly lastSuccessMs: number | null;
+  /** Null before the first attempt. */
+  readonly lastAttemptOk: boolean | null;
+  /** Null before the first good one, and while the device is disabled. */
+  readonly dueMs: number | null;
+}
+
+/** One remote of the repository. */
+export interface RemoteGauges {
+  readonly name: string;
+  /** Null where that cannot be told. */
+  readonly unpushed: number | null;
+  /** Null: never. */
+  readonly lastSuccessMs: number | null;
+  /** Null unless the newest push is a failure. */
+  readonly failure: PushFailureReason | null;
 }
 
 /** The collector itself. */
@@ -54,9 +81,13 @@ export interface CollectorGauges {
     /** The slot that has waited longest; null where none waits. */
     readonly oldestQueuedMs: number | null;
   };
+  /** Devices whose change backup waits for a limit. */
+  readonly changesLimited: number;
   readonly workers: { readonly configured: number; readonly busy: number };
   /** Null before the first commit. */
   readonly lastCommitMs: number | null;
+  /** Other repositories that get every commit. */
+  readonly remotes: readonly RemoteGauges[];
   readonly spool: { readonly entries: number; readonly oldestMs: number | null };
   readonly stateDir: {
     /** Null where the system does not say. */

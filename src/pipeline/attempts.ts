@@ -1,7 +1,7 @@
-import { catalogue } from '../core/catalogue.ts';
 import type { Clock } from '../core/clock.ts';
 import { BackupError, type Failure, failureOf } from '../core/errors.ts';
 import { pause } from '../core/pause.ts';
+import { retryOf } from '../core/retry.ts';
 
 /** How often a device is tried in one run: the first time, and twice more. */
 const attemptsAtMost = 3;
@@ -36,8 +36,9 @@ export interface Attempt {
  * hangs up in the middle of a login does not say whether it did.
  */
 export function mayTryAgain(failure: Failure): boolean {
-  if (catalogue[failure.code].retry !== 'soon' || failure.code.startsWith('login.')) return false;
-  return failure.code !== 'connect.lost-before-login' || failure.detail.credentialSent !== true;
+  const atJumpHost = failure.code === 'connect.jump' ? failure.detail.code : null;
+  if (retryOf(failure.code, atJumpHost) !== 'soon' || failure.code.startsWith('login.')) return false;
+  return !('credentialSent' in failure.detail);
 }
 
 /** Full jitter: anything between nothing and a bound that doubles, so that a fleet does not come back in step. */

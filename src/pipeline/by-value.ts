@@ -4,7 +4,7 @@
  */
 
 /** Shorter values stand in a configuration by chance. */
-const shortest = 8;
+export const shortest = 8;
 /** Longer ones are keys and certificates, which nobody repeats in a description. */
 const longest = 256;
 
@@ -17,29 +17,23 @@ const token = /<secret:[0-9a-z]+>/y;
  * several. A word of the configuration's grammar (`grammar`) stays, even when somebody took it for a
  * password: masking it everywhere would tell which word it is.
  *
- * Cost: one look-up for each word of the text and each distinct length of the secrets that begin in
- * the same way, whatever their number.
+ * Cost: one look-up for each word of the text, and where one begins like a secret, one step for each
+ * character that the longest such secret has, whatever their number.
  */
 export function hideByValue(
   text: string,
   found: ReadonlyMap<string, string>,
   grammar: () => ReadonlySet<string>,
 ): { readonly text: string; readonly hidden: number } {
-  const lengthsByPrefix = new Map<string, number[]>();
   let words: ReadonlySet<string> | null = null;
-  for (const value of found.keys()) {
-    if (value.length < shortest || value.length > longest || value.includes('\n')) continue;
-    if (keyword.test(value)) {
-      words ??= grammar();
-      if (words.has(value)) continue;
-    }
-    const prefix = value.slice(0, shortest);
-    const lengths = lengthsByPrefix.get(prefix) ?? [];
-    if (!lengths.includes(value.length)) lengths.push(value.length);
-    lengthsByPrefix.set(prefix, lengths);
-  }
-  if (lengthsByPrefix.size === 0) return { text, hidden: 0 };
-  for (const lengths of lengthsByPrefix.values()) lengths.sort((a, b) => b - a);
+  const values = [...found.keys()].filter((value) => {
+    if (value.length < shortest || value.length > longest || value.includes('\n')) return false;
+    if (!keyword.test(value)) return true;
+    words ??= grammar();
+    return !words.has(value);
+  });
+  if (values.length === 0) return { text, hidden: 0 };
+  const known = new Known(values);
 
   const parts: string[] = [];
   let copied = 0;
@@ -54,11 +48,7 @@ export function hideByValue(
       }
     }
     if (isWord(text, at - 1) && isWord(text, at)) continue;
-    const lengths = lengthsByPrefix.get(text.slice(at, at + shortest));
-    if (lengths === undefined) continue;
-    for (const length of lengths) {
-      const end = at + length;
-      if (isWord(text, end - 1) && isWord(text, end)) continue;
+    for (const end of known.endsOf(text, at)) {
       const mask = found.get(text.slice(at, end));
       if (mask === undefined) continue;
       parts.push(text.slice(copied, at), mask);
@@ -70,6 +60,62 @@ export function hideByValue(
   }
   parts.push(text.slice(copied));
   return { text: parts.join(''), hidden };
+}
+
+/** Values that begin alike: 1 by length where one is as long. */
+interface Family {
+  longest: number;
+  readonly has: Uint8Array;
+}
+
+const none: readonly number[] = [];
+
+/** Where values may stand: never misses one, and is wrong about few others. */
+class Known {
+  /** By the first characters of values. */
+  readonly #families = new Map<string, Family>();
+  /** Not to be foreseen by whoever wrote the values. */
+  readonly #factor = 2 * Math.floor(Math.random() * 2 ** 30) + 1;
+  /** 1 by hash, cut to its size, of every value. */
+  readonly #hashes: Uint8Array;
+
+  constructor(values: readonly string[]) {
+    this.#hashes = new Uint8Array(2 ** Math.min(24, Math.ceil(Math.log2(16 * values.length))));
+    for (const value of values) {
+      const prefix = value.slice(0, shortest);
+      const family = this.#families.get(prefix) ?? { longest: 0, has: new Uint8Array(longest + 1) };
+      family.longest = Math.max(family.longest, value.length);
+      family.has[value.length] = 1;
+      this.#families.set(prefix, family);
+      let hash = 0;
+      for (let index = 0; index < value.length; index++) hash = this.#next(hash, value, index);
+      this.#hashes[this.#place(hash)] = 1;
+    }
+  }
+
+  /** The ends of what may be a value that begins at `at`, the longest first; each is the end of a word. */
+  endsOf(text: string, at: number): readonly number[] {
+    const family = this.#families.get(text.slice(at, at + shortest));
+    if (family === undefined) return none;
+    const last = Math.min(text.length, at + family.longest);
+    const ends: number[] = [];
+    let hash = 0;
+    for (let index = at; index < last; index++) {
+      hash = this.#next(hash, text, index);
+      if (family.has[index + 1 - at] !== 1 || this.#hashes[this.#place(hash)] !== 1) continue;
+      if (!isWord(text, index) || !isWord(text, index + 1)) ends.push(index + 1);
+    }
+    return ends.reverse();
+  }
+
+  #next(hash: number, text: string, index: number): number {
+    return Math.imul(hash, this.#factor) + text.charCodeAt(index) + 1;
+  }
+
+  #place(hash: number): number {
+    // The upper bits depend on all characters, the lower ones hardly on the first.
+    return (hash ^ (hash >>> 15)) & (this.#hashes.length - 1);
+  }
 }
 
 function isWord(text: string, at: number): boolean {

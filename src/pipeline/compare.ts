@@ -4,6 +4,7 @@ import { clip, decodeBytes, harmless } from '../core/display.ts';
 import type { Failure, Restorable } from '../core/errors.ts';
 import type { SpoolEntry } from '../core/run.ts';
 import type { Driver } from '../drivers/driver.ts';
+import { commandOf } from './artefact-names.ts';
 import { linesOf } from './lines.ts';
 
 /** What a reading is compared with. */
@@ -12,10 +13,12 @@ export interface Previous {
   readonly artefacts: ReadonlyMap<string, string>;
   readonly restorable: Restorable;
   readonly identity: {
-    /** Null: not known, so nothing can differ from it. */
+    /** As last trusted. Null: not known, so nothing can differ from it. */
     readonly hostname: string | null;
     /** Of the unit and of partners that it named; empty: not known. */
     readonly serials: readonly string[];
+    /** By serial number: what that unit called itself when it was last trusted. */
+    readonly hostnames: Readonly<Record<string, string>>;
   };
 }
 
@@ -55,12 +58,6 @@ export function compare(
   return same ? 'unchanged' : 'changed';
 }
 
-/** Who a device has to be; a null hostname and no serial numbers: nothing is asked of them. */
-interface Identity {
-  readonly hostname: string | null;
-  readonly serials: readonly string[];
-}
-
 /**
  * What the inventory says counts over what was seen: a person who renames or replaces a device can say
  * so there. It is looked at first, because no acceptance cures it. What was seen fills the gaps; but
@@ -73,25 +70,54 @@ function identity(previous: Previous | null, entry: SpoolEntry, expect: Device['
     return misidentified([nameOf(expect), serialsOf(expect)], identityGround.expect, 'nothing');
   }
   const vouched = serial !== null && expect.serials.includes(serial);
-  const seen: Identity = {
-    hostname: expect.hostname === null && !vouched ? (previous?.identity.hostname ?? null) : null,
-    serials: expect.serials.length === 0 ? (previous?.identity.serials ?? []) : [],
+  const known = previous?.identity ?? null;
+  const seen: Wanted = {
+    hostnames: expect.hostname === null && !vouched && known !== null ? namesOf(known, serial) : [],
+    serials: expect.serials.length === 0 ? (known?.serials ?? []) : [],
+  };
+  const expected: Wanted = {
+    hostnames: expect.hostname === null ? [] : [expect.hostname],
+    serials: expect.serials,
   };
   return (
-    different(expect, identityGround.expect, hostname, serial) ??
+    different(expected, identityGround.expect, hostname, serial) ??
     different(seen, identityGround.seen, hostname, serial)
   );
 }
 
+/** Who a device has to be; nothing in a list: it is not asked. */
+interface Wanted {
+  readonly hostnames: readonly string[];
+  readonly serials: readonly string[];
+}
+
+/**
+ * The hostnames that a unit with this serial number may have; none: any will do. A unit of the set that was read
+ * before keeps its name; one that a trusted unit named, and that was never read, is met at a failover and may have
+ * a name of its own. A device that does not tell its number is any of them.
+ */
+function namesOf(
+  { hostname, serials, hostnames }: Previous['identity'],
+  serial: string | null,
+): readonly string[] {
+  const last = hostname === null ? [] : [hostname];
+  if (serial === null) return [...new Set([...last, ...Object.values(hostnames)])];
+  if (Object.hasOwn(hostnames, serial)) return [hostnames[serial] ?? ''];
+  return serials.includes(serial) ? [] : last;
+}
+
 function different(
-  wanted: Identity,
+  wanted: Wanted,
   ground: string,
   hostname: string | null,
   serial: string | null,
 ): Failure | null {
-  if (hostname !== null && wanted.hostname !== null) {
-    if (wanted.hostname.toLowerCase() !== hostname.toLowerCase())
-      return misidentified([nameOf(wanted)], ground, `hostname ${hostname}`);
+  if (hostname !== null && wanted.hostnames.length > 0) {
+    const name = hostname.toLowerCase();
+    if (!wanted.hostnames.some((candidate) => candidate.toLowerCase() === name)) {
+      const claim = `hostname ${wanted.hostnames.join(' or ')}`;
+      return misidentified([claim], ground, `hostname ${hostname}`);
+    }
   }
   if (serial !== null && wanted.serials.length > 0 && !wanted.serials.includes(serial)) {
     return misidentified([serialsOf(wanted)], ground, `serial number ${serial}`);
@@ -99,8 +125,9 @@ function different(
   return null;
 }
 
-const nameOf = ({ hostname }: Identity): string | null => (hostname === null ? null : `hostname ${hostname}`);
-const serialsOf = ({ serials }: Identity): string | null =>
+const nameOf = ({ hostname }: Device['expect']): string | null =>
+  hostname === null ? null : `hostname ${hostname}`;
+const serialsOf = ({ serials }: Pick<Device['expect'], 'serials'>): string | null =>
   serials.length === 0 ? null : `serial number ${serials.join(' or ')}`;
 
 function misidentified(claims: readonly (string | null)[], ground: string, presented: string): Failure {
@@ -141,8 +168,7 @@ function sectionsOf(driver: Driver, text: string): ReadonlySet<string> {
  * Where the text says itself where it ends, it cannot have been.
  */
 function prefix(driver: Driver, artefact: string, before: string, after: string): Failure | null {
-  const command = driver.commands.find((candidate) => candidate.name === artefact);
-  if (command?.keep === 'artefact' && command.wholeWhen.proof === 'end-marker') return null;
+  if (commandOf(driver, artefact)?.wholeWhen.proof === 'end-marker') return null;
   const had = driver.outline(before);
   const has = driver.outline(after);
   if (has.length >= had.length) return null;

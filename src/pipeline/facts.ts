@@ -6,9 +6,9 @@ import { linesOf, withFlags } from './lines.ts';
 type Captures = ReadonlyMap<string, Capture>;
 
 /** Facts go into trailers, tables and labels. */
-const longestFact = 120;
+export const longestFact = 120;
 /** More serial numbers than a cluster has members: what a device may claim is bounded. */
-const mostSerials = 64;
+export const mostSerials = 64;
 
 /** What the device tells of itself, harmless to show. Rules are asked in order; the first match wins. */
 export function factsOf(driver: Driver, captures: Captures): Facts {

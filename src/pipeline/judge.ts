@@ -1,8 +1,10 @@
 import { createHash } from 'node:crypto';
-import { type Facts, worse } from '../core/device.ts';
+import type { Condition, Facts } from '../core/device.ts';
 import { BackupError, type Restorable, type Stage } from '../core/errors.ts';
-import type { ArtefactCommand, Driver } from '../drivers/driver.ts';
+import type { ArtefactCommand, Capture, Driver } from '../drivers/driver.ts';
 import type { Collected } from '../transport/collect.ts';
+import { shortest } from './by-value.ts';
+import { joinSerials, standingOf } from './condition.ts';
 import { factsOf, serialsOf } from './facts.ts';
 import { linesOf, withFlags } from './lines.ts';
 import { createMask, type Mask } from './mask.ts';
@@ -10,6 +12,7 @@ import { normalise } from './normalise.ts';
 import { leaks, redact } from './redact.ts';
 import { shapes } from './shapes.ts';
 import { verify } from './verify.ts';
+import { type Worth, worstOf } from './worth.ts';
 
 /** What one session is worth, once it is proven whole. Text holds one character per byte. */
 export interface Reading {
@@ -21,17 +24,13 @@ export interface Reading {
     readonly masked: string;
   }[];
   readonly facts: Facts;
-  /** Every serial number that the device named, its own first. */
+  readonly condition: Condition;
+  /** Every serial number that the device named, its own first, then those of its partners. */
   readonly serials: readonly string[];
   /** The worst of all artefacts. */
   readonly restorable: Restorable;
   /** Why it is not `yes`, or on what ground it is; null where there is nothing to say. */
   readonly restorableBecause: string | null;
-}
-
-interface Worth {
-  readonly is: Restorable;
-  readonly because: string | null;
 }
 
 const structural: Worth = {
@@ -41,9 +40,9 @@ const structural: Worth = {
 
 /**
  * Turns one session into what may be kept: verify, normalise, redact, in this order, for every
- * artefact of the driver. `mask` null keeps secrets in the text (`secrets.in_git: keep`). Throws
- * BackupError `verify.incomplete` or `redact.leak`; then nothing of the session is kept. `onStage` is told
- * when `verify` and when `redact` begins.
+ * artefact that was read. `mask` null keeps secrets in the text (`secrets.in_git: keep`). Throws
+ * BackupError `collect.standby`, `verify.incomplete` or `redact.leak`, and what `state` of the driver throws; then nothing
+ * of the session is kept. `onStage` is told when `verify` and when `redact` begins.
  */
 export function judge(
   driver: Driver,
@@ -52,65 +51,121 @@ export function judge(
   onStage: (stage: Stage) => void = () => {},
 ): Reading {
   onStage('verify');
-  const whole = driver.commands.flatMap((command) =>
-    command.keep === 'artefact' ? [{ command, exact: proven(driver, command, collected, mask) }] : [],
-  );
+  const shown = shownBy(collected);
+  const standing = standingOf(driver, shown.seen);
+  refuseStandby(collected, standing.condition);
+  const inHa = standing.condition.ha !== null;
+  const whole = [...artefactsOf(driver, collected)].map(([name, command]) => ({
+    ...{ name, command },
+    capture: proven(driver, name, command, collected, mask, inHa),
+  }));
   onStage('redact');
   const artefacts: Reading['artefacts'][number][] = [];
-  let worth: Worth = { is: 'yes', because: null };
-  for (const { command, exact } of whole) {
-    const normalised = normalise(driver, exact);
-    const masked = mask === null ? normalised : withoutSecrets(driver, command.name, normalised, mask);
-    artefacts.push({ name: command.name, exact, masked });
-    worth = worseOf(worth, worthOf(driver, command, exact, collected));
+  const statements: Worth[] = [...standing.worth];
+  for (const { name, command, capture } of whole) {
+    const exact = capture.text;
+    const normalised = normalise(driver, exact, inHa);
+    const masked =
+      mask === null ? normalised : withoutSecrets(driver, name, normalised, mask, collected.secrets ?? []);
+    artefacts.push({ name, exact, masked });
+    if (command.besides === true) continue;
+    statements.push(...worthOf(driver, command, capture), collected.restorable.get(name) ?? fullWorth);
   }
+  const facts = factsOf(driver, shown.captures);
+  const named = serialsOf(driver, shown.captures);
+  const worth = worstOf(statements);
   return {
     artefacts,
-    facts: factsOf(driver, collected.captures),
-    serials: serialsOf(driver, collected.captures),
+    facts,
+    condition: standing.condition,
+    serials: joinSerials(facts, named, standing.partnerSerials),
     restorable: worth.is,
     restorableBecause: worth.because,
   };
 }
 
-/** The exact text of an artefact that is whole. */
-function proven(driver: Driver, command: ArtefactCommand, collected: Collected, mask: Mask | null): string {
-  const capture = collected.captures.get(command.name);
-  if (capture === undefined) {
-    const because = 'the session kept no answer';
-    throw new BackupError('verify.incomplete', { artefact: command.name, because, lines: 0 });
-  }
-  const again = collected.again.get(command.name) ?? null;
-  // Without a mask a key of zeros will do: the two readings are compared here and forgotten.
-  verify(driver, command, { capture, again }, mask ?? createMask(Buffer.alloc(32), ''));
-  return capture.text;
+/** What may be told of a session: facts become trailers, labels and tables, and a device may call itself by our password. */
+function shownBy({ captures, seen, secrets = [] }: Collected): Pick<Collected, 'captures' | 'seen'> {
+  const hidden = secrets.filter((secret) => secret.length >= shortest);
+  const texts = new Map([...captures].map(([name, { text }]) => [name, withoutValues(text, hidden)]));
+  if ([...captures].every(([name, { text }]) => texts.get(name) === text)) return { captures, seen };
+  return {
+    captures: new Map([...captures].map(([name, one]) => [name, { ...one, text: texts.get(name) ?? '' }])),
+    seen: { ...seen, text: (name) => texts.get(name) ?? null },
+  };
 }
 
-function withoutSecrets(driver: Driver, artefact: string, text: string, mask: Mask): string {
-  const { text: masked } = redact(driver, text, mask);
+function withoutValues(text: string, values: readonly string[]): string {
+  return values.reduce((left, value) => left.replaceAll(value, '<secret>'), text);
+}
+
+/** Nothing of a unit that stands by is kept where the inventory says `on_standby: skip`. */
+function refuseStandby({ seen }: Collected, { standby, ha }: Condition): void {
+  if (standby === true && seen.options.on_standby === 'skip')
+    throw new BackupError('collect.standby', { ha: ha ?? 'standby' });
+}
+
+/**
+ * The artefacts of a session by name, and those that every device has, where the session has them not: these are
+ * then found to be missing.
+ */
+function artefactsOf(driver: Driver, collected: Collected): ReadonlyMap<string, ArtefactCommand> {
+  const always = driver.commands.flatMap((command) => {
+    if (command.keep !== 'artefact' || command.forEach !== undefined || command.when !== undefined) return [];
+    return command.mayBeRefusedBecause === undefined ? [[command.name, command] as const] : [];
+  });
+  const all = new Map([...collected.artefacts, ...always.filter(([name]) => !collected.artefacts.has(name))]);
+  if (all.size > 0) return all;
+  const because = 'the session read none of its artefacts';
+  throw new BackupError('verify.incomplete', { artefact: 'running-config', because, lines: 0 });
+}
+
+/** The answer with an artefact that is whole. */
+function proven(
+  driver: Driver,
+  name: string,
+  command: ArtefactCommand,
+  collected: Collected,
+  mask: Mask | null,
+  inHa: boolean,
+): Capture {
+  const capture = collected.captures.get(name);
+  if (capture === undefined) {
+    const because = 'the session kept no answer';
+    throw new BackupError('verify.incomplete', { artefact: name, because, lines: 0 });
+  }
+  const again = collected.again.get(name) ?? null;
+  // Without a mask a key of zeros will do: the two readings are compared here and forgotten.
+  verify(driver, command, { name, capture, again, inHa }, mask ?? createMask(Buffer.alloc(32), ''));
+  return capture;
+}
+
+function withoutSecrets(
+  driver: Driver,
+  artefact: string,
+  text: string,
+  mask: Mask,
+  known: readonly string[],
+): string {
+  const { text: masked } = redact(driver, text, mask, known);
   const leak = leaks(masked);
   if (leak !== null) throw new BackupError('redact.leak', { artefact, ...leak });
   return masked;
 }
 
-function worthOf(driver: Driver, command: ArtefactCommand, exact: string, collected: Collected): Worth {
-  let worth: Worth = collected.restorable.get(command.name) ?? { is: 'yes', because: null };
-  if (command.wholeWhen.proof === 'structure') worth = worseOf(worth, structural);
-  const rules = driver.restorable.map((rule) => ({ ...rule, line: withFlags(rule.line, '') }));
-  for (const line of linesOf(exact)) {
-    if (worth.is === 'no') break;
-    for (const rule of rules) {
-      if (rule.line.test(line)) worth = worseOf(worth, rule);
-    }
-  }
-  return worth;
-}
+const fullWorth: Worth = { is: 'yes', because: null };
 
-/** The worse of two with its reason; of two that are alike, the first one's reason where it has one. */
-function worseOf(a: Worth, b: Worth): Worth {
-  const is = worse(a.is, b.is);
-  const reasons = [a, b].filter((worth) => worth.is === is).map((worth) => worth.because);
-  return { is, because: reasons.find((reason) => reason !== null) ?? null };
+/** What the text says of its own worth, and the way in which it is known to be whole. */
+function worthOf(driver: Driver, command: ArtefactCommand, { text, endedBy }: Capture): readonly Worth[] {
+  const statements: Worth[] = [];
+  // A transfer tells how long the file is.
+  if (command.wholeWhen.proof === 'structure' && endedBy !== 'transfer') statements.push(structural);
+  const rules = driver.restorable.map((rule) => ({ rule, line: withFlags(rule.line, '') }));
+  const lines = linesOf(text);
+  for (const { rule, line } of rules) {
+    if (lines.some((candidate) => line.test(candidate))) statements.push(rule);
+  }
+  return statements;
 }
 
 /**
@@ -120,8 +175,11 @@ function worseOf(a: Worth, b: Worth): Worth {
 export function rulesDigest(driver: Driver): string {
   const pattern = (expression: RegExp | undefined): string | null => expression?.toString() ?? null;
   const rules = {
-    volatile: driver.volatile.map(({ line, until, act, inSection }) => {
-      return [pattern(line), pattern(until), act, pattern(inSection)];
+    volatile: driver.volatile.map(({ line, until, act, inSection, inHa, within }) => {
+      const rule = [pattern(line), pattern(until), act, pattern(inSection)];
+      if (within !== undefined) rule.push('within');
+      // Nothing where it does not say so: rules that did not change keep their digest.
+      return inHa === true ? [...rule, 'in HA'] : rule;
     }),
     secrets: driver.secrets.map(({ line, until, kind, rotates, inSection, exceptIn }) => {
       const where = [pattern(inSection), pattern(exceptIn)];

@@ -9,18 +9,34 @@ type VolatileRules = Pick<Driver, 'volatile' | 'outline'>;
 
 /**
  * `text` without what differs between two captures of a device that nobody changed, by the driver's
- * `volatile` rules. Every line ends in a line feed. A span that never closes stays: dropping it would
- * hide the rest of the configuration. So does what the outline does not know as a block.
+ * `volatile` rules; those for members of an HA group only with `inHa`. Every line ends in a line feed, without the CR
+ * before it that a file may have and a terminal's answer has not. A span that never closes stays: dropping it would hide
+ * the rest of the configuration. So does what the outline does not know as a block.
  */
-export function normalise(driver: VolatileRules, text: string): string {
+export function normalise(platform: VolatileRules, text: string, inHa = false): string {
+  const driver = {
+    outline: platform.outline,
+    volatile: platform.volatile.filter((rule) => inHa || rule.inHa !== true),
+  };
   // Masks first: what a mask makes of a line decides whether it is dropped, now and the next time alike.
-  let lines = linesOf(text);
+  let lines = linesOf(text).map(withoutReturns);
   for (const rule of driver.volatile) if (rule.act === 'mask') lines = maskLines(driver, lines, rule);
   for (const rule of driver.volatile) {
-    if (rule.act !== 'drop' || rule.inSection !== undefined) continue;
+    if (rule.act !== 'drop' || isForBlocks(rule)) continue;
     lines = without(lines, markDropped(lines, rule, null));
   }
   return textOf(dropByOutline(driver, lines));
+}
+
+function withoutReturns(line: string): string {
+  let end = line.length;
+  while (end > 0 && line[end - 1] === '\r') end--;
+  return end === line.length ? line : line.slice(0, end);
+}
+
+/** Whether a rule to drop lines is for a part of the configuration. */
+function isForBlocks({ inSection, within }: VolatileRule): boolean {
+  return inSection !== undefined || within !== undefined;
 }
 
 function maskLines(driver: VolatileRules, lines: readonly string[], rule: VolatileRule): string[] {
@@ -60,7 +76,7 @@ function markDropped(lines: readonly string[], rule: VolatileRule, inside: Uint8
 /** Rules for a part of the configuration all look at the same outline: it is drawn once, and only for them. */
 function dropByOutline(driver: VolatileRules, lines: string[]): string[] {
   const rules = driver.volatile.filter((rule) => {
-    if (rule.act === 'mask' || (rule.act === 'drop' && rule.inSection === undefined)) return false;
+    if (rule.act === 'mask' || (rule.act === 'drop' && !isForBlocks(rule))) return false;
     const begins = withFlags(rule.line, '');
     return lines.some((line) => begins.test(line));
   });
@@ -68,11 +84,11 @@ function dropByOutline(driver: VolatileRules, lines: string[]): string[] {
   const blocks = driver.outline(textOf(lines));
   const dropped = new Uint8Array(lines.length);
   for (const rule of rules) {
-    const inside = rule.inSection === undefined ? null : linesOfBlocks(rule.inSection, lines, blocks);
+    const inside = rule.within?.(textOf(lines)) ?? blocks;
     const marks =
       rule.act === 'drop-block'
         ? linesOfBlocks(rule.line, lines, outermost(blocks))
-        : markDropped(lines, rule, inside);
+        : markDropped(lines, rule, linesOfBlocks(rule.inSection ?? /^/, lines, inside));
     for (const [index, mark] of marks.entries()) if (mark === 1) dropped[index] = 1;
   }
   return without(lines, dropped);

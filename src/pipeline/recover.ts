@@ -104,7 +104,8 @@ async function finish(
     restorable: entry?.restorable ?? null,
     restorableBecause: entry?.restorableBecause ?? null,
   };
-  const ended = endedOf(row, result.settled, result.artefacts, hands.clock.nowMs());
+  const unsaved = entry?.condition.unsaved ?? null;
+  const ended = endedOf({ ...row, unsaved }, result.settled, result.artefacts, hands.clock.nowMs());
   await closeRun(ended, entry, hands);
   return ended;
 }
@@ -139,6 +140,7 @@ async function replay(
     {
       ...again,
       device: again.deviceName,
+      unsaved: again.condition.unsaved,
       startedAtMs,
     },
     settled,
@@ -162,7 +164,7 @@ async function settleAgain(
       throw new Error(`there is no driver ${entry.platform} any more`);
     }
     const expect = context.expect(entry.deviceName) ?? { hostname: null, serials: [] };
-    return await settle(entry, driver, expect, false, hands);
+    return await settle(entry, driver, expect, null, hands);
   } catch (thrown) {
     return { settled: { outcome: 'failed', failure: failureOf(thrown) }, artefacts: [] };
   }
@@ -188,12 +190,13 @@ function endedOf(
   run: Pick<
     RunRow,
     'runId' | 'device' | 'group' | 'platform' | 'trigger' | 'startedAtMs' | 'restorable' | 'restorableBecause'
-  >,
+  > & { readonly unsaved: boolean | null },
   settled: Settled,
   artefacts: readonly EndedArtefact[],
   endedAtMs: number,
 ): RunEnded {
-  const { runId, device, group, platform, trigger, startedAtMs, restorable, restorableBecause } = run;
+  const { runId, device, group, platform, trigger, startedAtMs, restorable, restorableBecause, unsaved } =
+    run;
   return {
     runId,
     device,
@@ -206,6 +209,9 @@ function endedOf(
     restorable,
     restorableBecause,
     artefacts,
+    unsaved,
+    // What an archive left half-written is swept away; it is due again.
+    archives: [],
     stack: null,
   };
 }

@@ -1,5 +1,5 @@
 import type { Block, Driver, SecretKind, SecretRule } from '../drivers/driver.ts';
-import { hideByValue } from './by-value.ts';
+import { hideByValue, shortest } from './by-value.ts';
 import { anyOf, linesOf, nest, nextMatch, textOf, withFlags } from './lines.ts';
 import { isMasked, type Mask } from './mask.ts';
 import { linesOfBlocks } from './sections.ts';
@@ -26,14 +26,26 @@ const mostRounds = 4;
 /**
  * `text` (normalised, one character per byte) with every secret replaced by a fingerprint: by the
  * driver's rules, then by what secrets look like anywhere, then wherever a value of eight characters
- * or more that was found stands again. Redacting twice changes nothing. `mask` is per device.
+ * or more that was found stands again, or one of `known`: the session's own secrets, which a device may show in a
+ * banner. Redacting twice changes nothing. `mask` is per device.
  */
-export function redact(driver: SecretRules, text: string, mask: Mask): Redacted {
-  return redactWith(driver, text, mask, false);
+export function redact(
+  driver: SecretRules,
+  text: string,
+  mask: Mask,
+  known: readonly string[] = [],
+): Redacted {
+  return redactWith(driver, text, mask, false, known);
 }
 
 /** `everywhere`: rules apply outside of their sections too, for text that has lost its beginning. */
-export function redactWith(driver: SecretRules, text: string, mask: Mask, everywhere: boolean): Redacted {
+export function redactWith(
+  driver: SecretRules,
+  text: string,
+  mask: Mask,
+  everywhere: boolean,
+  known: readonly string[] = [],
+): Redacted {
   const hider = new Hider(mask);
   let current = text;
   for (let round = 0; round < mostRounds; round++) {
@@ -44,6 +56,7 @@ export function redactWith(driver: SecretRules, text: string, mask: Mask, everyw
     // The last round finds nothing: it is the proof that the rules are content with their own result.
     if (hider.secrets === before) break;
   }
+  for (const value of known) current = hider.hideKnown(current, value);
   const repeated = hideByValue(current, hider.found, () => grammarOf(driver, current));
   return { text: repeated.text, secrets: hider.secrets + repeated.hidden };
 }
@@ -70,14 +83,29 @@ class Hider {
   readonly found = new Map<string, string>();
   secrets = 0;
   readonly #mask: Mask;
+  /** By kind and value: one key on ten thousand lines costs one fingerprint. */
+  readonly #tokens = new Map<string, string>();
 
   constructor(mask: Mask) {
     this.#mask = mask;
   }
 
+  /** A credential of ours, inside of other words too. One that is a word of the language may be one of the grammar. */
+  hideKnown(text: string, value: string): string {
+    if (value.length < shortest) return text;
+    const token = this.#mask.token('password', value, false);
+    if (!this.found.has(value)) this.found.set(value, token);
+    if (/^[a-z]+$/.test(value)) return text;
+    const parts = text.split(value);
+    this.secrets += parts.length - 1;
+    return parts.join(token);
+  }
+
   hide(value: string, kind: SecretKind, rotates: boolean): string {
     this.secrets++;
-    const token = this.#mask.token(kind, value, rotates);
+    const known = `${kind} ${rotates} ${value}`;
+    const token = this.#tokens.get(known) ?? this.#mask.token(kind, value, rotates);
+    this.#tokens.set(known, token);
     const bare = value.replace(/^["']|["']$/g, '');
     if (!this.found.has(bare)) this.found.set(bare, token);
     return token;
@@ -160,6 +188,9 @@ function hidePemKeys(text: string, hider: Hider): string {
 }
 
 interface LineMatcher {
+  /** Without flags that keep state. */
+  readonly plain: RegExp;
+  /** With `d` and `g`. */
   readonly pattern: RegExp;
   readonly kind: SecretKind;
   readonly rotates: boolean;
@@ -169,18 +200,17 @@ interface LineMatcher {
 function hideInLines(driver: SecretRules, text: string, hider: Hider, everywhere: boolean): string {
   const lines = linesOf(text);
   const matchers = lineMatchers(driver, text, lines, everywhere);
-  const suspicious = anyOf(matchers.map((matcher) => matcher.pattern));
+  const suspicious = anyOf(matchers.map((matcher) => matcher.plain));
   return textOf(
     lines.map((original, index) => {
       if (!suspicious(original)) return original;
       let line = original;
-      for (const { pattern, kind, rotates, applies } of matchers) {
+      for (const { plain, pattern, kind, rotates, applies } of matchers) {
+        // Telling where a group stands costs many times as much as telling that it stands somewhere.
+        if (!plain.test(line)) continue;
         const ranges = secretRanges(line, pattern);
         if (ranges.length === 0 || !applies(index)) continue;
-        // From the end, so that earlier offsets keep their meaning.
-        for (const [start, end] of ranges.reverse()) {
-          line = line.slice(0, start) + hider.hide(line.slice(start, end), kind, rotates) + line.slice(end);
-        }
+        line = replaced(line, ranges, (secret) => hider.hide(secret, kind, rotates));
       }
       return line;
     }),
@@ -202,12 +232,14 @@ function lineMatchers(
   const ofDriver = driver.secrets
     .filter((rule) => rule.until === undefined)
     .map((rule) => ({
+      plain: withFlags(rule.line, ''),
       pattern: withFlags(rule.line, 'dg'),
       kind: rule.kind,
       rotates: rule.rotates ?? false,
       applies: everywhere ? always : scopeOf(rule, lines, outline),
     }));
   const ofShapes = shapes.map(({ pattern, kind, rotates }) => ({
+    plain: withFlags(pattern, ''),
     pattern: withFlags(pattern, 'dg'),
     kind,
     rotates,
@@ -265,28 +297,62 @@ function sectionOf(
   };
 }
 
+/** `line` with each range replaced: put together once, because a line of a megabyte may hold a secret in every word. */
+function replaced(line: string, ranges: readonly [number, number][], by: (secret: string) => string): string {
+  const parts: string[] = [];
+  let copied = 0;
+  for (const [start, end] of ranges) {
+    parts.push(line.slice(copied, start), by(line.slice(start, end)));
+    copied = end;
+  }
+  parts.push(line.slice(copied));
+  return parts.join('');
+}
+
 /** Where `pattern` (flags `d` and `g`) finds secrets in `line` that are not masked yet; first to last, never overlapping. */
 function secretRanges(line: string, pattern: RegExp): [number, number][] {
   const ranges: [number, number][] = [];
+  let tokens: readonly Token[] | null = null;
   for (const match of line.matchAll(pattern)) {
     const range = match.indices?.groups?.secret;
     if (range === undefined) continue;
-    const [start, end] = aroundTokens(line, range);
+    tokens ??= tokensIn(line);
+    const [start, end] = aroundTokens(tokens, range);
     if (start >= (ranges.at(-1)?.[1] ?? 0) && !isMasked(line.slice(start, end))) ranges.push([start, end]);
   }
   return ranges;
 }
 
+/** Where one of our tokens stands. */
+interface Token {
+  readonly start: number;
+  readonly end: number;
+}
+
+function tokensIn(line: string): readonly Token[] {
+  return Array.from(line.matchAll(/<secret:[0-9a-z]+>/g), ({ index, 0: found }) => ({
+    start: index,
+    end: index + found.length,
+  }));
+}
+
 /** The range, grown where it would cut one of our tokens in two. */
-function aroundTokens(line: string, [from, to]: [number, number]): [number, number] {
-  if (!line.includes('<secret:')) return [from, to];
-  let [start, end] = [from, to];
-  for (const match of line.matchAll(/<secret:[0-9a-z]+>/g)) {
-    const tokenEnd = match.index + match[0].length;
-    if (match.index < start && tokenEnd > start) start = match.index;
-    if (match.index < end && tokenEnd > end) end = tokenEnd;
+function aroundTokens(tokens: readonly Token[], [from, to]: [number, number]): [number, number] {
+  const first = tokenAt(tokens, from);
+  const last = tokenAt(tokens, to);
+  return [first?.start ?? from, last?.end ?? to];
+}
+
+/** The token that `at` lies inside of; null where it lies in none, or on an edge. */
+function tokenAt(tokens: readonly Token[], at: number): Token | null {
+  let [low, high] = [0, tokens.length];
+  while (low < high) {
+    const middle = (low + high) >> 1;
+    if ((tokens[middle]?.end ?? at) > at) high = middle;
+    else low = middle + 1;
   }
-  return [start, end];
+  const found = tokens[low];
+  return found !== undefined && found.start < at ? found : null;
 }
 
 /** Words that name sections, begin a line or name a setting: the grammar of this configuration. */

@@ -1,11 +1,13 @@
 import type { Artefacts } from '../artefacts/artefacts.ts';
 import type { Clock } from '../core/clock.ts';
-import type { Device } from '../core/device.ts';
+import type { ArchivePlan, Device } from '../core/device.ts';
 import { type Failure, failureOf, type Stage } from '../core/errors.ts';
-import type { ArtefactText, RunEnded, SpoolEntry, Trigger } from '../core/run.ts';
+import type { ArtefactText, ChangeOrigin, EndedArchive, RunEnded, SpoolEntry, Trigger } from '../core/run.ts';
 import type { Driver } from '../drivers/driver.ts';
+import type { LastAttempt } from '../ledger/archives.ts';
 import type { GoodReading, KnownDevice } from '../ledger/ledger.ts';
-import type { Collected } from '../transport/collect.ts';
+import type { ArchiveOrder, Collected } from '../transport/collect.ts';
+import { archivesOfRun, type RunArchives } from './archives.ts';
 import { judge, type Reading, rulesDigest } from './judge.ts';
 import { createMask, maskKeyId } from './mask.ts';
 import { type SettleHands, type Settlement, settle } from './settle.ts';
@@ -18,6 +20,8 @@ export interface BackupJob {
   /** UTC epoch milliseconds; null where no slot asked for it. */
   readonly slotMs: number | null;
   readonly runId: string;
+  /** Who changed the device since its last good reading; absent: nobody said. */
+  readonly change?: ChangeOrigin;
 }
 
 /** What a backup is done with. Effects live here; the judgement between them is pure. */
@@ -25,8 +29,17 @@ export interface BackupHands extends SettleHands {
   readonly clock: Clock;
   /** Null only with `secrets.in_git: keep` and no recipients: then nothing is sealed. */
   readonly artefacts: Artefacts | null;
-  /** Reads the device once; throws BackupError. */
-  readonly collect: (job: BackupJob, readTwice: boolean) => Promise<Collected>;
+  /** Reads the device once, `archives` being what each attempt asks for after the texts; throws BackupError. */
+  readonly collect: (
+    job: BackupJob,
+    readTwice: boolean,
+    archives: () => readonly ArchiveOrder[],
+  ) => Promise<Collected>;
+  /** Those of the device that are due now; `last` tells of the newest attempt at each, null: there was none. */
+  readonly dueArchives: (
+    job: Pick<BackupJob, 'device' | 'trigger'>,
+    last: (archive: string) => LastAttempt | null,
+  ) => readonly ArchivePlan[];
   /** Secrets in git are masked with it. */
   readonly fingerprintKey: Buffer;
   /** `keep`: the full text goes to git unmasked. */
@@ -49,17 +62,26 @@ export async function runBackup(job: BackupJob, hands: BackupHands): Promise<Run
   let failure: Failure | null = null;
   let stack: string | null = null;
   let opened = false;
+  let archives: RunArchives | null = null;
+  let collected: Collected | null = null;
+  let endedArchives: readonly EndedArchive[] = [];
   try {
     const known = register(job, hands, startedAtMs);
     hands.ledger.openRun({ runId, deviceId: known.id, trigger, slotMs, startedAtMs });
     opened = true;
-    const first = hands.ledger.lastGood(known.id) === null;
-    const collected = await hands.collect(job, first);
+    // A copy of another platform, whose place this device took, proves nothing of it.
+    const first = hands.ledger.lastGood(known.id)?.platform !== device.platform;
+    const due = hands.dueArchives(job, (name) => hands.ledger.archives.last(known.id, name));
+    archives = archivesOfRun({ runId, deviceId: known.id }, device.archives, due, hands);
+    collected = await hands.collect(job, first, archives.orders);
     entry = await keep(job, known, collected, hands);
-    settlement = await settle(entry, job.driver, device.expect, false, hands);
+    settlement = await settle(entry, job.driver, device.expect, null, hands);
   } catch (thrown) {
     failure = failureOf(thrown);
     stack = stackOf(thrown, failure);
+  }
+  if (archives !== null) {
+    endedArchives = await archives.end(collected?.archives ?? null, failure ?? refusalOf(settlement));
   }
   const ended = (): RunEnded => ({
     runId,
@@ -73,6 +95,8 @@ export async function runBackup(job: BackupJob, hands: BackupHands): Promise<Run
     restorable: entry?.restorable ?? null,
     restorableBecause: entry?.restorableBecause ?? null,
     artefacts: settlement?.artefacts ?? [],
+    unsaved: entry?.condition.unsaved ?? null,
+    archives: endedArchives,
     stack,
   });
   if (!opened) return ended();
@@ -110,7 +134,18 @@ export async function closeRun(
   });
   if (entry !== null && settled.outcome !== 'failed') await hands.spool.remove(entry.runId);
   if (entry !== null && good) await hands.spool.release(entry.deviceId);
-  for (const digest of unreferenced) await hands.artefacts?.remove(digest);
+  if (hands.artefacts === null) return;
+  for (const digest of unreferenced) await hands.artefacts.remove(digest);
+  if (unreferenced.length > 0) hands.ledger.retention.removed(unreferenced);
+}
+
+/** A text that is held back may still be of the right device; one that is not makes its archive another device's too. */
+function refusalOf(settlement: Settlement | null): Failure | null {
+  const settled = settlement?.settled;
+  if (settled === undefined) return failed(null).failure;
+  return settled.outcome === 'quarantined' && settled.failure.code === 'verify.identity'
+    ? settled.failure
+    : null;
 }
 
 /** Of a bug of ours; what was expected to fail needs none. */
@@ -156,11 +191,13 @@ async function keep(
     readAtMs: hands.clock.nowMs(),
     artefacts,
     facts: reading.facts,
+    condition: reading.condition,
     serials: reading.serials,
     restorable: reading.restorable,
     restorableBecause: reading.restorableBecause,
     maskKey: mask === null ? 'none' : maskKeyId(hands.fingerprintKey),
     rules: rulesDigest(job.driver),
+    ...(job.change === undefined ? {} : { change: job.change }),
   };
   await hands.spool.put(entry);
   return entry;
@@ -170,6 +207,7 @@ function readingOf(entry: SpoolEntry, ended: RunEnded): GoodReading {
   const quarantined = ended.settled.outcome === 'quarantined';
   return {
     facts: entry.facts,
+    condition: entry.condition,
     serials: entry.serials,
     rules: entry.rules,
     maskKey: entry.maskKey,

@@ -4,6 +4,7 @@ import type { Driver } from '../drivers/driver.ts';
 import type { Repository } from '../gitstore/repository.ts';
 import type { Spool } from '../gitstore/spool.ts';
 import type { LastGood, Ledger } from '../ledger/ledger.ts';
+import { namesInShort } from './artefact-names.ts';
 import { type Comparison, compare } from './compare.ts';
 
 /** What settling a reading needs. */
@@ -32,31 +33,35 @@ interface GoodCopy {
  * The second half of the spine: compare with the last good copy, then commit, hold or do nothing. It
  * works on a spool entry alone, so that a reading that outlived a crash ends in the same way as one
  * that did not. Does not touch the run's row: closing it is the caller's, and comes after this.
- * `accepted`: a person looked at it, so nothing is held back.
+ * `acceptedBy`: who looked at it, so that nothing is held back; null: nobody did.
  */
 export async function settle(
   entry: SpoolEntry,
   driver: Driver,
   expect: Device['expect'],
-  accepted: boolean,
+  acceptedBy: string | null,
   hands: SettleHands,
 ): Promise<Settlement> {
   const good = await readLastGood(entry.deviceId, hands);
-  const verdict = accepted ? 'changed' : judgeAgainst(good, entry, driver, expect, hands);
+  const verdict = acceptedBy !== null ? 'changed' : judgeAgainst(good, entry, driver, expect, hands);
   if (typeof verdict === 'object') {
     await hands.spool.hold(entry);
     return { settled: { outcome: 'quarantined', failure: verdict }, artefacts: located(entry, good, hands) };
   }
   const artefacts = located(entry, good, hands);
   const leftovers = pathsToRemove(artefacts, good);
-  if (good !== null && leftovers.length === 0 && artefacts.every((artefact) => !artefact.changed)) {
+  if (
+    good !== null &&
+    leftovers.length === 0 &&
+    artefacts.every((one) => !one.changed && liesAt(good, one))
+  ) {
     return { settled: { outcome: 'unchanged', commit: good.lastGood.commit }, artefacts };
   }
   const changed = artefacts.filter((artefact) => artefact.changed).map((artefact) => artefact.name);
   const committed = await hands.repository.commit({
     subject: subjectOf(entry, good, changed),
     body: bodyOf(entry),
-    trailers: trailersOf(entry, hands.ledger.chainHead()),
+    trailers: trailersOf(entry, acceptedBy, hands.ledger.chainHead()),
     atMs: entry.readAtMs,
     files: artefacts.map((artefact) => ({ path: artefact.path, text: textOf(entry, artefact.name) })),
     remove: leftovers,
@@ -86,13 +91,18 @@ function judgeAgainst(
   hands: SettleHands,
 ): Comparison {
   const known = hands.ledger.device(entry.deviceName);
+  // The copy of another platform says nothing of this one: it is judged as at first contact.
   const previous =
-    good === null
+    good === null || good.lastGood.platform !== entry.platform
       ? null
       : {
           artefacts: good.texts,
           restorable: good.lastGood.restorable,
-          identity: { hostname: known?.hostname ?? null, serials: known?.serials ?? [] },
+          identity: {
+            hostname: known?.hostname ?? null,
+            serials: known?.serials ?? [],
+            hostnames: known?.hostnames ?? {},
+          },
         };
   return compare(previous, entry, driver, expect);
 }
@@ -109,23 +119,36 @@ function located(entry: SpoolEntry, good: GoodCopy | null, hands: SettleHands): 
 /** Paths of the last good copy that this one no longer uses: another group, another name, an artefact that went. */
 function pathsToRemove(artefacts: readonly EndedArtefact[], good: GoodCopy | null): readonly string[] {
   const used = new Set(artefacts.map((artefact) => artefact.path));
-  return (good?.lastGood.versions ?? []).map((version) => version.path).filter((path) => !used.has(path));
+  return (good?.lastGood.versions ?? []).flatMap(({ liesAt: path }) =>
+    path === null || used.has(path) ? [] : [path],
+  );
+}
+
+/** Whether main has the last good copy of an artefact where this one would lie. */
+function liesAt({ lastGood }: GoodCopy, { name, path }: EndedArtefact): boolean {
+  return lastGood.versions.some((version) => version.artefact === name && version.liesAt === path);
 }
 
 function subjectOf(entry: SpoolEntry, good: GoodCopy | null, changed: readonly string[]) {
   return (counts: { addedLines: number; removedLines: number }): string => {
-    const { deviceName } = entry;
+    const { deviceName, platform } = entry;
+    if (good !== null && good.lastGood.platform !== platform) return `${deviceName}: re-read as ${platform}`;
     if (changed.length === 0) return movedSubject(entry, good);
     const sameRules =
       good === null || (good.lastGood.rules === entry.rules && good.lastGood.maskKey === entry.maskKey);
     if (!sameRules) return `${deviceName}: re-read under new rules`;
-    return `${deviceName}: ${changed.join(', ')} changed (+${counts.addedLines} -${counts.removedLines})`;
+    return `${deviceName}: ${namesInShort(changed)} changed (+${counts.addedLines} -${counts.removedLines})`;
   };
 }
 
-/** The same text at another place: the device changed its name, or its group. */
+/**
+ * The same text at another place: the device changed its name or its group while it was being read, or it is in use
+ * again after it was retired.
+ */
 function movedSubject({ deviceName, group }: SpoolEntry, good: GoodCopy | null): string {
-  const [, before] = good?.lastGood.versions[0]?.path.split('/') ?? [];
+  const first = good?.lastGood.versions[0];
+  if (first?.liesAt === null) return `${deviceName}: in use again`;
+  const [, before] = first?.liesAt.split('/') ?? [];
   return before === undefined || before === deviceName
     ? `${deviceName}: moved to ${group}`
     : `${deviceName}: renamed from ${before}`;
@@ -140,7 +163,11 @@ function bodyOf({ restorable, restorableBecause, facts }: SpoolEntry): string {
   return lines.filter((line) => line !== '').join('\n');
 }
 
-function trailersOf(entry: SpoolEntry, auditHead: string): readonly (readonly [string, string])[] {
+function trailersOf(
+  entry: SpoolEntry,
+  acceptedBy: string | null,
+  auditHead: string,
+): readonly (readonly [string, string])[] {
   const { facts } = entry;
   const trailers: readonly (readonly [string, string | null])[] = [
     ['Device', entry.deviceName],
@@ -152,14 +179,24 @@ function trailersOf(entry: SpoolEntry, auditHead: string): readonly (readonly [s
     ['Model', facts.model],
     ['Serial', facts.serial],
     ['OS-Version', facts.version],
-    ['Changed-By', facts.changedBy],
+    ['Changed-By', entry.change?.by ?? facts.changedBy],
+    ['Changed-From', entry.change?.from ?? null],
     ['Restorable', entry.restorable],
-    ...entry.artefacts.map(({ sealed }) => ['Sealed', sealed] as const),
+    ['Accepted-By', acceptedBy],
+    ...sealedTrailers(entry),
     ['Mask-Key', entry.maskKey],
     ['Rules', entry.rules],
     ['Audit-Head', auditHead],
   ];
   return trailers.filter((trailer): trailer is readonly [string, string] => trailer[1] !== null);
+}
+
+/** With more than one artefact, each digest stands behind the name of its own. */
+function sealedTrailers({ artefacts }: SpoolEntry): readonly (readonly [string, string | null])[] {
+  return artefacts.flatMap(({ name, sealed }): (readonly [string, string | null])[] => [
+    ...(artefacts.length > 1 && sealed !== null ? [['Artefact', name] as const] : []),
+    ['Sealed', sealed],
+  ]);
 }
 
 function textOf(entry: SpoolEntry, name: string): string {

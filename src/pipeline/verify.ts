@@ -5,14 +5,22 @@ import type { Mask } from './mask.ts';
 import { normalise } from './normalise.ts';
 import { redact } from './redact.ts';
 
-/** A pager that was not answered, at the beginning of a line: what followed it may be missing. */
-const pagerResidue = /^(?:--\s?More\s?--|<--- More --->|---\(less)/m;
+/**
+ * A pager that was not answered, at the beginning of a line: what followed it may be missing. It stands there alone, or
+ * before the control characters of an erasure that nobody knew. Words right behind it make it text, such as a line of a
+ * message to administrators: no device writes on over its pager without going back to the beginning of the line first.
+ */
+const pagerResidue = /^(?:(?:--\s?More\s?--|<--- More --->) *(?:[\x00-\x08\x0b-\x1f\x7f]|$)|---\(less)/m;
 
 /** One artefact as it was read. */
 interface Answered {
+  /** As the artefact is called. */
+  readonly name: string;
   readonly capture: Capture;
   /** The same asked a second time; null where it was asked once. */
   readonly again: Capture | null;
+  /** The device is a member of an HA group. */
+  readonly inHa: boolean;
 }
 
 /**
@@ -20,35 +28,35 @@ interface Answered {
  * answer ended, and every rule in `wholeWhen`. A second reading must be whole too and say the same,
  * apart from what is volatile; `mask` only serves to compare the two.
  */
-export function verify(driver: Driver, artefact: ArtefactCommand, reading: Answered, mask: Mask): void {
-  const { capture, again } = reading;
-  refuse(artefact, capture, whyIncomplete(artefact, capture));
+export function verify(driver: Driver, command: ArtefactCommand, reading: Answered, mask: Mask): void {
+  const { name, capture, again, inHa } = reading;
+  refuse(name, capture, whyIncomplete(command, capture));
   if (again === null) return;
-  const second = whyIncomplete(artefact, again);
-  refuse(artefact, again, second === null ? null : `second reading: ${second}`);
-  const comparable = (text: string): string => redact(driver, normalise(driver, text), mask).text;
+  const second = whyIncomplete(command, again);
+  refuse(name, again, second === null ? null : `second reading: ${second}`);
+  const comparable = (text: string): string => redact(driver, normalise(driver, text, inHa), mask).text;
   if (comparable(capture.text) !== comparable(again.text)) {
     const counts = `${filledLines(capture.text).length} and ${filledLines(again.text).length} lines`;
-    refuse(artefact, capture, `two readings differ (${counts})`);
+    refuse(name, capture, `two readings differ (${counts})`);
   }
 }
 
-function refuse(artefact: ArtefactCommand, capture: Capture, because: string | null): void {
+function refuse(artefact: string, capture: Capture, because: string | null): void {
   if (because === null) return;
   const lines = filledLines(capture.text).length;
-  throw new BackupError('verify.incomplete', { artefact: artefact.name, because, lines });
+  throw new BackupError('verify.incomplete', { artefact, because, lines });
 }
 
 /** Null where nothing speaks against the capture being whole. */
-function whyIncomplete(artefact: ArtefactCommand, capture: Capture): string | null {
+function whyIncomplete({ wholeWhen }: ArtefactCommand, capture: Capture): string | null {
   const { text, endedBy, exitStatus } = capture;
-  const { wholeWhen } = artefact;
   if (endedBy === 'exit-status' && exitStatus !== 0) {
     return exitStatus === null ? 'the command ended without an exit status' : `exit status ${exitStatus}`;
   }
   if (!/[^\s\0]/.test(text)) return 'the answer is empty';
   const lines = filledLines(text);
-  if (pagerResidue.test(text)) return 'a pager interrupted the answer';
+  // No pager stands between us and a file.
+  if (endedBy !== 'transfer' && pagerResidue.test(text)) return 'a pager interrupted the answer';
   if (lines.length < wholeWhen.atLeastLines) {
     return `fewer than the ${wholeWhen.atLeastLines} lines that every copy has`;
   }

@@ -1,5 +1,6 @@
-import { catalogue } from '../core/catalogue.ts';
+import { retryOf } from '../core/retry.ts';
 import type { Calendar } from './calendar.ts';
+import { recordMore } from './long-absence.ts';
 import { absenceAt, assign, awaitedBy, fellDueUnseen, type Open } from './serving.ts';
 import { afterBlackout, earlyWindowMs, nextBlackout, placeMs, slotTimes, type Timed } from './times.ts';
 import type { Decision, DeviceView, Expected, MissedCause, RecordedSlot, SlotEnd } from './view.ts';
@@ -163,20 +164,11 @@ function settle(calendar: Calendar, device: DeviceView, nowMs: number): Settled 
   const expected = expectedSlots(calendar, device, nowMs);
   let past = pastOf(calendar, device, nowMs);
   if (expected.more !== null) {
-    const { firstMs, lastMs, count } = expected.more;
+    const { lastMs } = expected.more;
     const end: SlotEnd = device.enabled
       ? { state: 'missed', cause: absenceAt(device, lastMs) ?? 'collector_down' }
       : { state: 'skipped', cause: 'disabled' };
-    const { deadlineMs } = slotTimes(calendar, device, firstMs);
-    decisions.push({
-      kind: 'record-more',
-      slotMs: firstMs,
-      lastMs,
-      count,
-      deadlineMs,
-      end,
-      detectedAtMs: nowMs,
-    });
+    decisions.push(...recordMore(calendar, device, expected.more, end, nowMs));
     past = { slotMs: lastMs, end, detectedAtMs: nowMs };
   }
   const found = expected.slots.map((slotMs) => ({
@@ -292,7 +284,7 @@ function followUp(
   }
   const failed = attempt ?? device.runs.findLast((run) => end.state === 'failed' && run.runId === end.runId);
   if (failed?.outcome !== 'failed' || failed.code === null) return null;
-  if (catalogue[failed.code].retry === 'after-change') return null;
+  if (retryOf(failed.code, failed.atJumpHost ?? null) === 'after-change') return null;
   const ended = isAhead(failed.endedAtMs, nowMs) ? slotMs : failed.endedAtMs;
   return { trigger: 'retry', slotMs, atMs: ended + plan.retryLaterMs };
 }

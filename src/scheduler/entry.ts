@@ -1,6 +1,7 @@
 import type { Plan, PlannedDevice } from '../inventory/precedence.ts';
 import type { DeviceHistory } from '../ledger/slots.ts';
-import type { Decision, DeviceView, RunInProgress } from './due.ts';
+import type { Calendar } from './calendar.ts';
+import { afterBlackout, type Decision, type DeviceView, nextStartMs, type RunInProgress } from './due.ts';
 import type { Sessions } from './sessions.ts';
 import type { Timekeeper } from './timekeeper.ts';
 
@@ -19,6 +20,10 @@ export class Entry implements DeviceView {
   /** Not in the inventory any more: what is open ends, nothing begins. */
   departed: boolean;
   running: RunInProgress | null = null;
+  /** Whether a session that is no run leads to it. */
+  visited = false;
+  /** How many keep a run from beginning: its files are being moved. */
+  holds = 0;
   /** What may start as soon as there is a worker; null: nothing. */
   start: Start | null = null;
   /** Monotonic: not started before, because the ledger could not take the last run. */
@@ -78,7 +83,7 @@ export class Entry implements DeviceView {
     return this.history.lastSuccessMs;
   }
   get locked() {
-    return this.#sessions.locks(this);
+    return this.visited || this.#sessions.locks(this);
   }
   get upSinceMs() {
     return this.#time.upSinceMs;
@@ -89,4 +94,28 @@ export class Entry implements DeviceView {
   get absences() {
     return this.#time.absences;
   }
+}
+
+/** Whether what the schedule wants of a device may begin at this instant. */
+export function mayStart({ start }: Entry, nowMs: number): boolean {
+  return start !== null && start.notBeforeMs <= nowMs && nowMs <= start.notAfterMs;
+}
+
+/** Whether a run after a change may: nobody asked for it in person, so it keeps off where the schedule does. */
+export function mayFollow(calendar: Calendar, { enabled, paused, plan }: Entry, nowMs: number): boolean {
+  return enabled && !paused && afterBlackout(calendar, plan, nowMs) === nowMs;
+}
+
+/**
+ * Until when `decide` says the same of a device that it has just nothing to write for, if nothing changes: a
+ * fleet of ten thousand is not decided about every second. Never later than its next slot.
+ */
+export function nothingNewBefore(calendar: Calendar, entry: Entry, nowMs: number): number {
+  const { start, open, running, departed, plan } = entry;
+  if (departed || running !== null) return nowMs;
+  const next = calendar.next(plan.schedule, plan.timezone, nowMs) ?? Number.POSITIVE_INFINITY;
+  if (start !== null && open.length <= 1) return Math.min(next, start.notAfterMs + 1);
+  if (start !== null || open.length > 0) return nowMs;
+  // What follows a missed or a failed slot.
+  return Math.min(next, nextStartMs(calendar, entry, nowMs) ?? Number.POSITIVE_INFINITY);
 }

@@ -2,14 +2,16 @@ import { failureOf } from '../core/errors.ts';
 import type { RunEnded, Trigger } from '../core/run.ts';
 import type { PlannedDevice } from '../inventory/precedence.ts';
 import type { SlotWrite } from '../ledger/slots.ts';
-import type { Calendar } from './calendar.ts';
-import { decide, nextStartMs } from './due.ts';
-import { Entry, type Start } from './entry.ts';
+import { decide } from './due.ts';
+import { endedOf } from './ended.ts';
+import { Entry, mayFollow, mayStart, nothingNewBefore, type Start } from './entry.ts';
+import { createGuard } from './guard.ts';
 import { Queue } from './queue.ts';
 import { Roster } from './roster.ts';
 import type { RunJob, RunRequest, Scheduler, SchedulerOptions, SchedulerState } from './scheduler.ts';
 import { Sessions } from './sessions.ts';
 import { Timekeeper } from './timekeeper.ts';
+import { type Visit, visitTo } from './visit.ts';
 import { type EndWrite, endsIn, writesOf } from './writes.ts';
 
 /** What one go may do before others have their turn: rows, time, and starts (each writes a row of its own). */
@@ -22,8 +24,6 @@ const rounds = 4;
 const overrunMs = 10 * 60_000;
 /** A device whose run the ledger could not take is left alone for so long. */
 const restMs = 60_000;
-/** The same trouble is told again after this time. */
-const tellAgainMs = 60_000;
 
 /** A run that somebody asked for. */
 interface Asked {
@@ -61,9 +61,10 @@ class Loop implements Scheduler {
   readonly #time: Timekeeper;
   readonly #sessions: Sessions;
   readonly #roster: Roster;
-  readonly #queue = new Queue<Asked>();
+  readonly #queue = new Queue<Asked | Visit>();
   readonly #running = new Set<Running>();
-  readonly #told = new Map<string, number>();
+  readonly #visits = new Set<Visit>();
+  readonly #guard: (work: () => void) => void;
   #lastTick: { readonly wallMs: number; readonly monotonicMs: number } | null = null;
   readonly #postponed: Entry[] = [];
   #continues = false;
@@ -73,6 +74,7 @@ class Loop implements Scheduler {
   constructor(options: SchedulerOptions) {
     const { clock, ledger, calendar, devices, workers } = options;
     this.#options = options;
+    this.#guard = createGuard(clock, options.sink);
     this.#time = new Timekeeper(clock.nowMs(), clock.monotonicMs());
     this.#sessions = new Sessions(workers);
     this.#roster = new Roster(ledger, calendar, this.#time, this.#sessions);
@@ -124,12 +126,44 @@ class Loop implements Scheduler {
           this.#queue.asked.push({ entry, request, done: resolve });
         }),
     );
-    const mine = (asked: Asked) => asked.request === request;
+    const mine = (asked: Asked | Visit) => 'request' in asked && asked.request === request;
     const refuse = () => this.#refuse(mine);
     if (request.signal.aborted || this.#draining) refuse();
     request.signal.addEventListener('abort', refuse, { once: true });
     this.#dispatch();
     return Promise.all(runs).finally(() => request.signal.removeEventListener('abort', refuse));
+  }
+
+  async visit<Answer>(
+    name: string,
+    signal: AbortSignal,
+    work: (signal: AbortSignal) => Promise<Answer>,
+  ): Promise<Answer> {
+    const entry = this.#roster.named(name);
+    if (entry === null) throw new RangeError(`there is no device ${name}`);
+    const { visit, answer } = visitTo(entry, signal, work);
+    this.#queue.asked.push(visit);
+    const refuse = () => this.#refuse((waiting) => waiting === visit);
+    if (signal.aborted || this.#draining) refuse();
+    signal.addEventListener('abort', refuse, { once: true });
+    this.#dispatch();
+    return answer.finally(() => signal.removeEventListener('abort', refuse));
+  }
+
+  hold(deviceIds: readonly string[]): { readonly held: ReadonlySet<string>; release(): void } {
+    const still = deviceIds.filter((id) => (this.#roster.get(id)?.running ?? null) === null);
+    const entries = still.flatMap((id) => this.#roster.get(id) ?? []);
+    for (const entry of entries) entry.holds += 1;
+    let released = false;
+    return {
+      held: new Set(still),
+      release: () => {
+        if (released) return;
+        released = true;
+        for (const entry of entries) entry.holds -= 1;
+        this.#dispatch();
+      },
+    };
   }
 
   pause(): void {
@@ -145,11 +179,16 @@ class Loop implements Scheduler {
   async drain(): Promise<void> {
     this.#draining = true;
     this.#refuse(() => true);
-    if (this.#running.size > 0) await new Promise<void>((resolve) => this.#idle.push(resolve));
+    if (this.#isBusy) await new Promise<void>((resolve) => this.#idle.push(resolve));
+  }
+
+  get #isBusy(): boolean {
+    return this.#running.size + this.#visits.size > 0;
   }
 
   abort(): void {
     for (const { stop } of this.#running) stop.abort();
+    for (const visit of this.#visits) visit.abort();
   }
 
   state(): SchedulerState {
@@ -276,25 +315,10 @@ class Loop implements Scheduler {
     });
   }
 
-  /** The loop lives on, whatever happens in it. */
-  #guard(work: () => void): void {
-    try {
-      work();
-    } catch (thrown) {
-      const { clock, sink } = this.#options;
-      const nowMs = clock.monotonicMs();
-      const what = JSON.stringify(failureOf(thrown));
-      if (nowMs < (this.#told.get(what) ?? Number.NEGATIVE_INFINITY) + tellAgainMs) return;
-      if (this.#told.size > 100) this.#told.clear();
-      this.#told.set(what, nowMs);
-      sink.failed(thrown);
-    }
-  }
-
   /* ── Running it ────────────────────────────────────────────────────────────────────────── */
 
   #dispatch(): void {
-    const { clock } = this.#options;
+    const { calendar, clock } = this.#options;
     if (this.#draining) return;
     for (let starts = 0; !this.#sessions.full; starts++) {
       if (starts >= startsAtOnce) {
@@ -305,12 +329,25 @@ class Loop implements Scheduler {
       const rested = clock.monotonicMs();
       const taken = this.#queue.take((entry, asked) => {
         if (!this.#sessions.admits(entry)) return false;
-        return asked || (!this.#time.paused && entry.restMs <= rested && mayStart(entry, nowMs));
+        if (asked !== null && !('request' in asked)) return true;
+        if (entry.holds > 0) return false;
+        if (asked !== null) return asked.request.trigger !== 'change' || mayFollow(calendar, entry, nowMs);
+        return !this.#time.paused && entry.restMs <= rested && mayStart(entry, nowMs);
       });
       if (taken === null) return;
       if (taken instanceof Entry) this.#startPlanned(taken, nowMs);
-      else this.#start(taken.entry, taken.request.trigger, null, null, taken);
+      else if ('request' in taken) this.#start(taken.entry, taken.request.trigger, null, null, taken);
+      else this.#beginVisit(taken);
     }
+  }
+
+  #beginVisit(visit: Visit): void {
+    this.#visits.add(visit);
+    visit.begin(this.#sessions, () => {
+      this.#visits.delete(visit);
+      this.#dispatch();
+      this.#tellIdle();
+    });
   }
 
   #startPlanned(entry: Entry, nowMs: number): void {
@@ -383,15 +420,24 @@ class Loop implements Scheduler {
       this.#settle(new Set([entry, ...this.#roster.refresh(nowMs)]), nowMs);
     });
     this.#dispatch();
-    if (this.#running.size === 0) for (const resolve of this.#idle.splice(0)) resolve();
+    this.#tellIdle();
+  }
+
+  #tellIdle(): void {
+    if (!this.#isBusy) for (const resolve of this.#idle.splice(0)) resolve();
   }
 
   /** Ends requests that wait. */
-  #refuse(which: (asked: Asked) => boolean): void {
+  #refuse(which: (asked: Asked | Visit) => boolean): void {
     const refused = this.#queue.asked.filter(which);
     const kept = this.#queue.asked.filter((asked) => !refused.includes(asked));
     this.#queue.asked.splice(0, this.#queue.asked.length, ...kept);
-    for (const { entry, request, done } of refused) {
+    for (const one of refused) {
+      if (!('request' in one)) {
+        one.refuse();
+        continue;
+      }
+      const { entry, request, done } = one;
       const { device } = entry;
       if (device === null) continue;
       const nowMs = this.#options.clock.nowMs();
@@ -408,47 +454,4 @@ class Loop implements Scheduler {
     const nowMs = this.#options.clock.nowMs();
     return endedOf(job.device, job.trigger, job.runId, startedAtMs, nowMs, failureOf(thrown));
   }
-}
-
-/**
- * Until when `decide` says the same of a device that it has just nothing to write for, if nothing changes: a
- * fleet of ten thousand is not decided about every second. Never later than its next slot.
- */
-function nothingNewBefore(calendar: Calendar, entry: Entry, nowMs: number): number {
-  const { start, open, running, departed, plan } = entry;
-  if (departed || running !== null) return nowMs;
-  const next = calendar.next(plan.schedule, plan.timezone, nowMs) ?? Number.POSITIVE_INFINITY;
-  if (start !== null && open.length <= 1) return Math.min(next, start.notAfterMs + 1);
-  if (start !== null || open.length > 0) return nowMs;
-  // What follows a missed or a failed slot.
-  return Math.min(next, nextStartMs(calendar, entry, nowMs) ?? Number.POSITIVE_INFINITY);
-}
-
-function mayStart({ start }: Entry, nowMs: number): boolean {
-  return start !== null && start.notBeforeMs <= nowMs && nowMs <= start.notAfterMs;
-}
-
-/** The end of a run that never came to its own. */
-function endedOf(
-  device: PlannedDevice,
-  trigger: Trigger,
-  runId: string,
-  startedAtMs: number,
-  endedAtMs: number,
-  failure: ReturnType<typeof failureOf>,
-): RunEnded {
-  return {
-    runId,
-    device: device.name,
-    group: device.group,
-    platform: device.platform,
-    trigger,
-    startedAtMs,
-    endedAtMs,
-    settled: { outcome: 'failed', failure },
-    restorable: null,
-    restorableBecause: null,
-    artefacts: [],
-    stack: null,
-  };
 }

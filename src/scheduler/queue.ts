@@ -41,7 +41,7 @@ export class Queue<Asked extends { readonly entry: Entry }> {
   }
 
   /** The next one that `admits` lets in, taken out of the queue; null where none is let in. */
-  take(admits: (entry: Entry, asked: boolean) => boolean): Asked | Entry | null {
+  take(admits: (entry: Entry, asked: Asked | null) => boolean): Asked | Entry | null {
     const taken = this.#peopleNext
       ? (this.#takeAsked(admits) ?? this.#takeWanted(admits))
       : (this.#takeWanted(admits) ?? this.#takeAsked(admits));
@@ -49,15 +49,15 @@ export class Queue<Asked extends { readonly entry: Entry }> {
     return taken;
   }
 
-  #takeAsked(admits: (entry: Entry, asked: boolean) => boolean): Asked | null {
-    const index = this.asked.findIndex(({ entry }) => admits(entry, true));
+  #takeAsked(admits: (entry: Entry, asked: Asked | null) => boolean): Asked | null {
+    const index = this.asked.findIndex((each) => admits(each.entry, each));
     return index < 0 ? null : (this.asked.splice(index, 1)[0] ?? null);
   }
 
-  #takeWanted(admits: (entry: Entry, asked: boolean) => boolean): Entry | null {
+  #takeWanted(admits: (entry: Entry, asked: Asked | null) => boolean): Entry | null {
     if (!this.#sorted) this.#inOrder = [...this.#wanted].sort(compare);
     this.#sorted = true;
-    const entry = this.#inOrder.find((each) => this.#wanted.has(each) && admits(each, false));
+    const entry = this.#inOrder.find((each) => this.#wanted.has(each) && admits(each, null));
     if (entry === undefined) return null;
     // It comes back at a new place, if it does.
     this.#wanted.delete(entry);

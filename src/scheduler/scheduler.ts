@@ -63,7 +63,10 @@ export interface SchedulerOptions {
   readonly devices: readonly PlannedDevice[];
 }
 
-/** What is asked for by people (or by a change, or a job) with `runNow`. */
+/**
+ * What is asked for by people (or by a change, or a job) with `runNow`. A run after a change waits while starts are
+ * paused, in a blackout window, and as long as its device is disabled; nothing else does.
+ */
 export interface RunRequest {
   readonly trigger: Extract<Trigger, 'manual' | 'change' | 'job'>;
   /** Aborting ends the runs in progress; those that wait end `run.interrupted` without a row. */
@@ -109,6 +112,18 @@ export interface Scheduler {
    * what a device does. Throws RangeError for a name that the inventory does not have.
    */
   runNow(names: readonly string[], request: RunRequest): Promise<readonly RunEnded[]>;
+  /**
+   * A session that is no run: `work` begins when it has its turn in the same queue, so that there is never a second
+   * session to a device. Rejects with whatever `work` rejects with, with BackupError `run.interrupted` where `signal`
+   * was aborted or the scheduler drains before its turn, and with RangeError for a name that the inventory does not have.
+   */
+  visit<Answer>(
+    name: string,
+    signal: AbortSignal,
+    work: (signal: AbortSignal) => Promise<Answer>,
+  ): Promise<Answer>;
+  /** Keeps runs of these devices (ids of the ledger) from beginning until `release`, and says which are not being read now. */
+  hold(deviceIds: readonly string[]): { readonly held: ReadonlySet<string>; release(): void };
   /** No scheduled run starts until `resume`; slots that pass meanwhile are `missed{paused}`. */
   pause(): void;
   resume(): void;

@@ -75,7 +75,7 @@ export function absenceAt(device: DeviceView, atMs: number): Absence['cause'] | 
   return device.absences.find(({ fromMs, toMs }) => fromMs < atMs && atMs <= toMs)?.cause ?? null;
 }
 
-function isGood({ outcome }: EndedRun): boolean {
+export function isGood({ outcome }: Pick<EndedRun, 'outcome'>): boolean {
   return outcome === 'changed' || outcome === 'unchanged';
 }
 

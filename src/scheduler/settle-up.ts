@@ -1,8 +1,8 @@
 import type { PlannedDevice } from '../inventory/precedence.ts';
 import type { Ledger } from '../ledger/ledger.ts';
 import type { Calendar } from './calendar.ts';
-import { decide } from './due.ts';
-import { takeOver } from './take-over.ts';
+import { type DeviceView, decide } from './due.ts';
+import { type Kept, takeOver } from './take-over.ts';
 import { type EndWrite, endsIn, writesOf } from './writes.ts';
 
 /** A slot that ended, and the device of the inventory that it was of. */
@@ -39,4 +39,25 @@ export function settleUp(
       return device === null ? [] : [{ device, write }];
     });
   });
+}
+
+/**
+ * Writes down the slots of one device up to an instant, under the plan that the ledger keeps, as of a time in which
+ * nobody kept the schedule; what is open by then stays open. Nothing for a device that is on no schedule. Returns the
+ * ends that were new.
+ */
+export function settleUntil(
+  ledger: Ledger,
+  calendar: Calendar,
+  deviceId: string,
+  untilMs: number,
+): readonly EndWrite[] {
+  const [history] = ledger.slots.historiesOf([deviceId], untilMs);
+  if (history === undefined || history.plan === null) return [];
+  const kept = JSON.parse(history.plan) as Kept;
+  const view: DeviceView = {
+    ...{ ...history, ...kept, upSinceMs: untilMs, running: null },
+    ...{ locked: false, paused: false, absences: [] },
+  };
+  return endsIn(ledger.slots.write(writesOf(deviceId, decide(calendar, view, untilMs))));
 }

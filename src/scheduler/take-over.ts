@@ -6,7 +6,7 @@ import { type DeviceView, decide, type RunInProgress } from './due.ts';
 import { type EndWrite, endsIn, writesOf } from './writes.ts';
 
 /** What the ledger keeps of a device's schedule: enough to settle the slots of a time before an edit. */
-interface Kept {
+export interface Kept {
   readonly plan: Plan;
   readonly maxRuntimeMs: number;
   readonly enabled: boolean;

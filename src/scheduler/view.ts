@@ -49,6 +49,8 @@ export interface EndedRun extends RunInProgress {
   readonly outcome: Outcome;
   /** Null unless `failed` or `quarantined`. */
   readonly code: ErrorCode | null;
+  /** Of `connect.jump`: what failed at the jump host; absent otherwise. */
+  readonly atJumpHost?: string;
   /** The slot whose row names this run; null while it serves none. One run serves at most one slot. */
   readonly servedMs: number | null;
 }

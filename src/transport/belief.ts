@@ -1,4 +1,4 @@
-import type { Command } from '../drivers/driver.ts';
+import type { ArtefactCommand, FactsCommand } from '../drivers/driver.ts';
 import { match } from './conversation.ts';
 
 /*
@@ -9,8 +9,11 @@ import { match } from './conversation.ts';
 /** An answer to a facts command with more lines is no refusal, whatever its first lines say. */
 const shortLines = 20;
 
+/** A command whose answer is read. */
+export type TextCommand = FactsCommand | ArtefactCommand;
+
 /** False: the text is not yet what `command` asks for, so a prompt under it may be text as well. */
-export function looksWhole(command: Command, text: string): boolean {
+export function looksWhole(command: TextCommand, text: string): boolean {
   if (command.keep === 'facts') return true;
   const { atLeastLines, lastLine, structure } = command.wholeWhen;
   if (countLines(text, atLeastLines) < atLeastLines) return false;
@@ -19,7 +22,7 @@ export function looksWhole(command: Command, text: string): boolean {
 }
 
 /** True: a configuration or a long list, which may hold the words of an error message as its own. */
-export function cannotBeRefusal(command: Command, text: string): boolean {
+export function cannotBeRefusal(command: TextCommand, text: string): boolean {
   return command.keep === 'facts' ? countLines(text, shortLines + 1) > shortLines : looksWhole(command, text);
 }
 

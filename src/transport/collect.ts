@@ -1,12 +1,15 @@
 import type { Clock } from '../core/clock.ts';
-import { type Device, type SecretRef, worse } from '../core/device.ts';
+import type { Device, SecretRef } from '../core/device.ts';
 import { quotable } from '../core/display.ts';
-import { BackupError, failureOf, type Restorable, type Stage } from '../core/errors.ts';
-import type { Capture, Command, Dialogue, Driver, Way } from '../drivers/driver.ts';
-import { cannotBeRefusal, looksWhole } from './belief.ts';
-import { type Conversation, firstLines, OtherShell, type Reply, type Surroundings } from './conversation.ts';
+import { BackupError, type Failure, failureOf, type Restorable, type Stage } from '../core/errors.ts';
+import type { ArtefactCommand, Capture, Dialogue, Driver, Seen } from '../drivers/driver.ts';
+import { makeArchives } from './archives.ts';
+import { type Conversation, firstLines, OtherShell, type Surroundings } from './conversation.ts';
 import { ExecSession } from './exec.ts';
 import type { HostKeys } from './host-keys.ts';
+import { tidyMs } from './patience.ts';
+import { optionsOf } from './placeholders.ts';
+import { Reader, type Talk, waysOf } from './reading.ts';
 import { createSessionSecrets } from './secrets.ts';
 import { ShellSession } from './session.ts';
 import { type Connection, type ConnectRequest, connect } from './ssh.ts';
@@ -30,19 +33,55 @@ export interface CollectRequest {
   readonly onProgress: (receivedBytes: number) => void;
   /** Told once the device has accepted the login: nothing after that is a rejected credential. */
   readonly onLoggedIn?: () => void;
+  /** Told once a jump host has accepted the login, by its name. */
+  readonly onPassed?: (hop: string) => void;
   /** Told when a stage begins: `connect`, `login`, `collect`. The one before is then over. */
   readonly onStage?: (stage: Stage) => void;
   readonly transcript: Transcript;
+  /** The archives that are due now; absent: none. */
+  readonly archives?: readonly ArchiveOrder[];
 }
 
-/** Everything that one session gave. Nothing here is judged yet. */
+/** One archive to be made and fetched after everything else was read. */
+export interface ArchiveOrder {
+  /** The name of the driver's command, such as `ucs`. */
+  readonly name: string;
+  /** Null: the device does not encrypt it. */
+  readonly passphrase: SecretRef | null;
+  /** Null: it is not made. What a session that was cut off may have left of it on the device is removed. */
+  readonly sink: ArchiveSink | null;
+  /** Told before the device is asked for it. */
+  readonly onBegun?: () => void;
+}
+
+/**
+ * Where the octets of an archive go. What was written counts only where the result says so: after a failure the
+ * caller throws it away.
+ */
+export interface ArchiveSink {
+  /** The next octets; resolves when more may come. What it rejects with becomes the result of this archive. */
+  write(chunk: Buffer): Promise<void>;
+}
+
+/** What became of one archive: as many octets with this SHA-256 (64 hexadecimal digits), or why there is none. */
+export type ArchiveResult = { readonly digest: string; readonly bytes: number } | Failure;
+
+/** Everything that one session gave. Nothing here is judged yet. Names are expanded: `vdom-root`, not `vdom-{vdom}`. */
 export interface Collected {
-  /** By command name. A facts command that the device may refuse, and refused, is absent. */
+  /** By name. What was not asked, what the device may refuse and refused, and what was gone by then is absent. */
   readonly captures: ReadonlyMap<string, Capture>;
-  /** The second reading, by command name; empty unless `readTwice`. */
+  /** The second reading, by name; empty unless `readTwice`. */
   readonly again: ReadonlyMap<string, Capture>;
+  /** Each artefact that was read, in the order of reading, with the command that it comes from. */
+  readonly artefacts: ReadonlyMap<string, ArtefactCommand>;
   /** By artefact: what the way it was asked for, and the prompt, make of it. */
   readonly restorable: ReadonlyMap<string, { readonly is: Restorable; readonly because: string | null }>;
+  /** All answers together, for `driver.state`. */
+  readonly seen: Seen;
+  /** By name, one for each order. The failure of an archive is a result here and fails nothing else. */
+  readonly archives: ReadonlyMap<string, ArchiveResult>;
+  /** Secrets of this session, one character per byte. A device that shows one puts it into no copy and into no fact. */
+  readonly secrets?: readonly string[];
 }
 
 /** How far `reach` came. */
@@ -64,9 +103,12 @@ export type Connect = (request: ConnectRequest) => Promise<Connection>;
  * `inventory.secret-unavailable`, and `run.interrupted` after an abort. Anything else is a bug of ours.
  */
 export function collect(request: CollectRequest, open: Connect = connect): Promise<Collected> {
-  return inSession(request, open, async (conversation) => {
-    await conversation.prepare();
-    return readAll(conversation, request);
+  return inSession(request, open, async (talk) => {
+    await talk.conversation.prepare();
+    const reader = new Reader(talk, request);
+    const read = await reader.readAll();
+    const archives = await makeArchives(talk, request.archives ?? [], request.driver, reader.seen);
+    return { ...read, archives, secrets: talk.surroundings.secrets.known() };
   });
 }
 
@@ -75,100 +117,18 @@ export function collect(request: CollectRequest, open: Connect = connect): Promi
  * leave. Throws what `collect` throws.
  */
 export function reach(request: CollectRequest, open: Connect = connect): Promise<Reached> {
-  return inSession(request, open, async (conversation, dialogue) => {
-    const [first] = request.driver.commands;
-    if (conversation.prompt !== null || first === undefined)
-      return { prompt: conversation.prompt ?? '', dialogue };
-    const { send } = waysOf(first)[0];
-    const { capture, refused } = await ask(conversation, first, send, request);
-    if (refused !== null) throw refusedError(send, refused);
-    return { prompt: quotable(firstLines(capture.text)[0] ?? ''), dialogue };
+  return inSession(request, open, async (talk) => {
+    const { conversation, dialogue } = talk;
+    if (conversation.prompt !== null) return { prompt: conversation.prompt, dialogue };
+    const first = await new Reader(talk, request).readFirst();
+    const { mask } = talk.surroundings.transcript;
+    return { prompt: quotable(mask(firstLines(first?.text ?? '')[0] ?? '')), dialogue };
   });
-}
-
-/* ── Commands ─────────────────────────────────────────────────────────────────────────────── */
-
-async function readAll(conversation: Conversation, request: CollectRequest): Promise<Collected> {
-  const captures = new Map<string, Capture>();
-  const again = new Map<string, Capture>();
-  const restorable = new Map<string, { readonly is: Restorable; readonly because: string | null }>();
-  const twice: { readonly command: Command; readonly way: Way }[] = [];
-
-  for (const command of request.driver.commands) {
-    const answer = await firstGranted(conversation, command, request);
-    if (answer === null) continue;
-    captures.set(command.name, answer.reply.capture);
-    if (command.keep !== 'artefact') continue;
-    restorable.set(command.name, worth(answer.way, answer.reply));
-    if (request.readTwice && command.wholeWhen.proof === 'structure')
-      twice.push({ command, way: answer.way });
-  }
-  for (const { command, way } of twice) {
-    const reply = await ask(conversation, command, way.send, request);
-    if (reply.refused !== null) throw refusedError(way.send, reply.refused);
-    again.set(command.name, reply.capture);
-  }
-  return { captures, again, restorable };
-}
-
-/** The first way that the device does not refuse; null where it refused what it may refuse. */
-async function firstGranted(
-  conversation: Conversation,
-  command: Command,
-  request: CollectRequest,
-): Promise<{ readonly way: Way; readonly reply: Reply } | null> {
-  const ways = waysOf(command);
-  for (const [index, way] of ways.entries()) {
-    const reply = await ask(conversation, command, way.send, request);
-    const { refused } = reply;
-    if (refused === null) return { way, reply };
-    // A device that is not ready would refuse the better way only now: the worse one is no answer to that.
-    if (refused.means === 'collect.not-ready') throw refusedError(way.send, refused);
-    if (index < ways.length - 1) continue;
-    if (command.keep === 'facts' && command.mayBeRefusedBecause !== undefined) return null;
-    throw refusedError(way.send, refused);
-  }
-  return null;
-}
-
-/** A facts command has one way, and its worth does not matter. */
-function waysOf(command: Command): readonly [Way, ...Way[]] {
-  if (command.keep === 'artefact') return command.firstOf;
-  return [{ send: command.send, restorable: 'yes', because: null }];
-}
-
-function ask(
-  conversation: Conversation,
-  command: Command,
-  send: string,
-  { device }: CollectRequest,
-): Promise<Reply> {
-  return conversation.ask({
-    before: command.before ?? [],
-    send,
-    idleMs: command.idleMs ?? device.timeouts.idleMs,
-    looksWhole: (text) => looksWhole(command, text),
-    cannotBeRefusal: (text) => cannotBeRefusal(command, text),
-  });
-}
-
-function refusedError(command: string, { means, reply }: NonNullable<Reply['refused']>): BackupError {
-  return means === 'collect.not-ready'
-    ? new BackupError(means, { reply })
-    : new BackupError(means, { command, reply });
-}
-
-/** What the way and the prompt together make of a copy, with the reasons that made it so. */
-function worth(way: Way, { prompt }: Reply): { readonly is: Restorable; readonly because: string | null } {
-  const statements = [{ is: way.restorable, because: way.because }, ...(prompt === null ? [] : [prompt])];
-  const is = statements.map((statement) => statement.is).reduce(worse);
-  const reasons = statements.filter((statement) => statement.is === is && statement.because !== null);
-  return { is, because: reasons.length === 0 ? null : reasons.map(({ because }) => because).join('; ') };
 }
 
 /* ── Session ──────────────────────────────────────────────────────────────────────────────── */
 
-type Body<T> = (conversation: Conversation, dialogue: string) => Promise<T>;
+type Body<T> = (talk: Talk) => Promise<T>;
 
 /** Gives `body` a conversation; whatever happens, nothing is left open and no timer runs on. */
 async function inSession<T>(request: CollectRequest, open: Connect, body: Body<T>): Promise<T> {
@@ -176,7 +136,15 @@ async function inSession<T>(request: CollectRequest, open: Connect, body: Body<T
   const limitMs = device.maxRuntimeMs;
   const stop = new AbortController();
   const interrupt = () => stop.abort(new BackupError('run.interrupted', { by: 'signal' }));
-  const timer = clock.after(limitMs, () => stop.abort(new BackupError('collect.too-long', { limitMs })));
+  const cut = new AbortController();
+  const cutNow = () => cut.abort(stop.signal.reason);
+  let held = false;
+  let timer = clock.after(limitMs, () => stop.abort(new BackupError('collect.too-long', { limitMs })));
+  stop.signal.addEventListener('abort', () => {
+    timer.cancel();
+    if (held) timer = clock.after(tidyMs, cutNow);
+    else cutNow();
+  });
   const transcript = maskingTranscript(request.transcript);
   const secrets = createSessionSecrets(device, request.readSecret, transcript);
   let connection: Connection | null = null;
@@ -185,31 +153,43 @@ async function inSession<T>(request: CollectRequest, open: Connect, body: Body<T
   else request.signal.addEventListener('abort', interrupt);
   try {
     request.onStage?.('connect');
-    connection = await open({ ...request, readSecret: secrets.read, signal: stop.signal });
+    connection = await open({ ...request, readSecret: secrets.read, signal: cut.signal });
     transcript.note('logged in over SSH');
-    const accepted: Body<T> = (conversation, dialogue) => {
+    const accepted: Body<T> = (talk) => {
       request.onLoggedIn?.();
       request.onStage?.('collect');
-      return body(conversation, dialogue);
+      return body(talk);
+    };
+    const progress = (bytes: number): void => {
+      receivedBytes += bytes;
+      request.onProgress(receivedBytes);
     };
     return await converse(connection, accepted, request.driver, {
       device,
+      options: optionsOf(request.driver, device.options),
       refusals: request.driver.refusals,
       secrets,
       transcript,
       clock,
       connectedAtMs: connection.connectedAtMs,
       signal: stop.signal,
+      holdOpen(next) {
+        held = next;
+        if (!held && stop.signal.aborted) cutNow();
+      },
+      cut: cut.signal,
       maxBytes: request.maxBytes,
       onPiece(piece) {
-        receivedBytes += piece.length;
         transcript.received(piece);
-        request.onProgress(receivedBytes);
+        progress(piece.length);
       },
+      onOctets: progress,
     });
   } catch (thrown) {
     // Whoever was interrupted may have failed of it in a way of his own: the reason is what counts.
-    const failure = stop.signal.aborted ? stop.signal.reason : thrown;
+    const reason: unknown = stop.signal.aborted ? stop.signal.reason : thrown;
+    await secrets.readAhead();
+    const failure = withoutSecrets(reason, secrets.known());
     noteFailure(failure, transcript);
     throw failure;
   } finally {
@@ -218,6 +198,27 @@ async function inSession<T>(request: CollectRequest, open: Connect, body: Body<T
     await connection?.end();
     transcript.flush();
   }
+}
+
+/** A failure quotes the device, and is stored, logged and shown: it holds no secret, whoever put it together. */
+function withoutSecrets(thrown: unknown, secrets: readonly string[]): unknown {
+  if (!(thrown instanceof BackupError)) return thrown;
+  // Shorter ones could be words of ours, such as a name of an account.
+  const hidden = secrets.filter((secret) => secret.length >= 8);
+  const mask = (text: string): string =>
+    hidden.reduce((left, secret) => left.replaceAll(secret, '«masked»'), text);
+  const detail = masked(thrown.detail, mask) as typeof thrown.detail;
+  return JSON.stringify(detail) === JSON.stringify(thrown.detail)
+    ? thrown
+    : new BackupError(thrown.code, detail, { cause: thrown.cause });
+}
+
+/** Every string in `value` masked. */
+function masked(value: unknown, mask: (text: string) => string): unknown {
+  if (typeof value === 'string') return mask(value);
+  if (Array.isArray(value)) return value.map((member) => masked(member, mask));
+  if (typeof value !== 'object' || value === null) return value;
+  return Object.fromEntries(Object.entries(value).map(([key, member]) => [key, masked(member, mask)]));
 }
 
 function noteFailure(thrown: unknown, transcript: MaskingTranscript): void {
@@ -237,7 +238,7 @@ async function converse<T>(
     surroundings.transcript.note(`dialogue: ${dialogue.name}`);
     try {
       const conversation = await begin(dialogue, connection, surroundings);
-      const result = await body(conversation, dialogue.name);
+      const result = await body({ conversation, connection, surroundings, dialogue: dialogue.name });
       await conversation.leave();
       return result;
     } catch (thrown) {
@@ -246,8 +247,8 @@ async function converse<T>(
       surroundings.transcript.note(`another shell listens: ${reply}`);
     }
   }
-  const [first] = driver.commands;
-  const command = first === undefined ? '' : waysOf(first)[0].send;
+  const first = driver.commands.find(({ keep }) => keep !== 'archive');
+  const command = first === undefined || first.keep === 'archive' ? '' : waysOf(first)[0].send;
   throw new BackupError('collect.command-refused', { command, reply });
 }
 

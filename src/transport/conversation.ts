@@ -2,20 +2,26 @@ import type { Clock } from '../core/clock.ts';
 import type { Device } from '../core/device.ts';
 import { clip, decodeBytes, harmless } from '../core/display.ts';
 import { BackupError } from '../core/errors.ts';
-import type { Capture, Refusal } from '../drivers/driver.ts';
+import type { Capture, Options, Refusal } from '../drivers/driver.ts';
 import type { SessionSecrets } from './secrets.ts';
 import type { MaskingTranscript } from './transcript.ts';
 
-/** One command, with what has to be typed before it. */
+/** One command, with what has to be typed around it. */
 export interface Question {
   readonly before: readonly string[];
   readonly send: string;
+  /** The way back, typed whatever became of the command. A shell's alone. */
+  readonly after: readonly string[];
+  /** Instead of the `line` of an exec dialogue; null: that line. */
+  readonly execLine: string | null;
   /** The longest silence before it counts as stalled. */
   readonly idleMs: number;
   /** False: the text so far is not the whole answer, whatever prompt seems to stand under it. */
   readonly looksWhole: (text: string) => boolean;
   /** True: the answer is too long, or too whole, for its first lines to be a refusal. */
   readonly cannotBeRefusal: (text: string) => boolean;
+  /** Exec alone: what ends the wait, instead of the signal of the session. */
+  readonly signal?: AbortSignal;
 }
 
 /** That the device did not do what it was asked. */
@@ -28,6 +34,8 @@ export interface Refused {
 /** One answer. */
 export interface Reply {
   readonly capture: Capture;
+  /** What an exec channel gave beside it; empty in a shell, where a terminal joins both. */
+  readonly stderr: string;
   readonly refused: Refused | null;
   /** What the prompt makes of a copy that is read there; null where it says nothing. */
   readonly prompt: { readonly is: 'partial' | 'no'; readonly because: string } | null;
@@ -37,11 +45,14 @@ export interface Reply {
 export interface Conversation {
   /** The prompt, for a person; null where there is none, as with `exec`. */
   readonly prompt: string | null;
+  /** What the prompt makes of a copy of this device, however it is fetched; null where it says nothing. */
+  readonly worth: Reply['prompt'];
   /** Types the lines that shape this session. One that is refused is noted: pagers are answered anyway. */
   prepare(): Promise<void>;
   /**
    * Throws BackupError: `collect.stalled`, `collect.connection-lost`, `collect.too-large`, what the
-   * abort says, and `OtherShell` (exec, first command only).
+   * abort says, `collect.command-refused` where the way back was refused, and `OtherShell` (exec, first
+   * command only).
    */
   ask(question: Question): Promise<Reply>;
   /** Says good-bye. Never throws, waits for a short moment at most. */
@@ -51,6 +62,8 @@ export interface Conversation {
 /** What both kinds of dialogue work with. */
 export interface Surroundings {
   readonly device: Device;
+  /** Every option of the driver. */
+  readonly options: Options;
   readonly refusals: readonly Refusal[];
   readonly secrets: SessionSecrets;
   readonly transcript: MaskingTranscript;
@@ -59,10 +72,16 @@ export interface Surroundings {
   readonly connectedAtMs: number;
   /** Aborted with a BackupError as its reason. */
   readonly signal: AbortSignal;
+  /** While something of ours lies on the device, an abort leaves the connection open for a moment, to take it away. */
+  readonly holdOpen: (held: boolean) => void;
+  /** Aborted when the connection is cut: with `signal`, or a moment later while it is held open. */
+  readonly cut: AbortSignal;
   /** Largest answer. */
   readonly maxBytes: number;
   /** Told of every piece that arrives. */
   readonly onPiece: (piece: string) => void;
+  /** Told how many octets of a file arrived: they are no text, and none of them is recorded. */
+  readonly onOctets: (bytes: number) => void;
 }
 
 /** Another shell listens than this dialogue speaks to: the next dialogue is tried. */

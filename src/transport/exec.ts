@@ -23,6 +23,7 @@ export type OpenChannel = (commandLine: string) => Promise<Channel>;
 /** The dialogue of one channel for each command: no terminal, no echo, no prompt; an exit status instead. */
 export class ExecSession implements Conversation {
   readonly prompt = null;
+  readonly worth = null;
   readonly #dialogue: ExecDialogue;
   readonly #open: OpenChannel;
   readonly #with: Surroundings;
@@ -43,7 +44,7 @@ export class ExecSession implements Conversation {
     const { transcript } = this.#with;
     const commands = [...question.before, question.send].join('; ');
     // A function: in a replacement text `$` would not stand for itself.
-    const line = this.#dialogue.line.replace('{commands}', () => commands);
+    const line = (question.execLine ?? this.#dialogue.line).replace('{commands}', () => commands);
     transcript.sent(`${line}\n`);
     const { stdout, stderr, end } = await this.#run(line, question);
     const { exitStatus, error } = end;
@@ -56,7 +57,8 @@ export class ExecSession implements Conversation {
       throw new OtherShell(quoteReply(words[0] ?? '', transcript.mask));
     this.#rightShell = true;
     const capture = { text: stdout, endedBy: 'exit-status', exitStatus, sent: question.send } as const;
-    return { capture, refused: this.#refusalIn(question, stdout, stderr, exitStatus), prompt: null };
+    const refused = this.#refusalIn(question, stdout, stderr, exitStatus);
+    return { capture, stderr, refused, prompt: null };
   }
 
   #refusalIn(question: Question, stdout: string, stderr: string, exitStatus: number): Refused | null {
@@ -76,9 +78,9 @@ export class ExecSession implements Conversation {
 
   async #run(
     line: string,
-    { send, idleMs }: Question,
+    { send, idleMs, signal = this.#with.signal }: Question,
   ): Promise<{ stdout: string; stderr: string; end: ChannelEnd }> {
-    const { clock, signal, onPiece, maxBytes } = this.#with;
+    const { clock, onPiece, maxBytes } = this.#with;
     const channel = await this.#open(line).catch((thrown: unknown) => {
       // Refused later, it is not for want of a shell: the device has no more channels to give.
       throw this.#rightShell ? thrown : OtherShell.orNot(thrown);

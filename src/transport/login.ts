@@ -2,6 +2,7 @@ import { BackupError } from '../core/errors.ts';
 import type { Credential, Move, ShellDialogue } from '../drivers/driver.ts';
 import type { Surroundings } from './conversation.ts';
 import { doubtMs, settleMs } from './patience.ts';
+import { filled } from './placeholders.ts';
 import { echoBytes, findEcho } from './screen.ts';
 import type { Place, Terminal } from './terminal.ts';
 
@@ -88,7 +89,14 @@ export async function login(terminal: Terminal, surroundings: Surroundings): Pro
     });
   };
 
-  let expected: readonly string[] = dialogue.greetedBy;
+  /** Without the questions that these options do not lead to: a device could ask for a secret that it was never to see. */
+  const possible = (modes: readonly string[]): readonly string[] =>
+    modes.filter((mode) => {
+      const spec = dialogue.modes[mode];
+      return spec?.kind !== 'question' || spec.when?.(surroundings.options) !== false;
+    });
+
+  let expected: readonly string[] = possible(dialogue.greetedBy);
   let from: Place | null = null;
   let sent = '';
   for (let step = 0; step < loginSteps; step++) {
@@ -101,10 +109,11 @@ export async function login(terminal: Terminal, surroundings: Surroundings): Pro
         if (typed.has(answer.credential)) throw rejected(answer.credential);
         const value = await secrets.toType(answer.credential);
         typed.add(answer.credential);
-        terminal.typeSecret(value, answer.credential);
+        if (answer.credential === 'username') terminal.type(value);
+        else terminal.typeSecret(value, answer.credential);
       } else if (answer.enter) terminal.type(answer.text);
       else terminal.typeKey(answer.text);
-      expected = spec.leadsTo;
+      expected = possible(spec.leadsTo);
       from = null;
       continue;
     }
@@ -112,10 +121,10 @@ export async function login(terminal: Terminal, surroundings: Surroundings): Pro
     if (dialogue.worksIn.includes(place.mode)) return place;
     const move = wayFrom(place.mode, dialogue);
     if (move === null) throw terminal.unrecognised(dialogue.worksIn);
-    terminal.type(move.send);
-    expected = move.leadsTo;
+    sent = filled(move.send, surroundings.options);
+    terminal.type(sent);
+    expected = possible(move.leadsTo);
     from = place;
-    sent = move.send;
   }
   throw terminal.unrecognised(expected);
 }

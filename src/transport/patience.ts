@@ -6,3 +6,5 @@ export const settleMs = 100;
 export const doubtMs = 5_000;
 /** After the last word, for the far side to close. */
 export const leaveMs = 250;
+/** After an abort, for what lies on the device to be taken away; a service that stops has more time than that. */
+export const tidyMs = 5_000;

@@ -18,6 +18,10 @@ import { doubtMs, leaveMs, settleMs } from './patience.ts';
 import { echoBytes, exactText, findEcho, isErased, type PagerMark } from './screen.ts';
 import { type Place, Terminal } from './terminal.ts';
 
+/** How much of an answer is read again before the next look has to wait; small ones are always looked at. */
+const rereadBytes = 8 * 1024 * 1024;
+const rereadTimes = 4;
+
 interface Answered {
   readonly text: string;
   readonly place: Place;
@@ -49,7 +53,11 @@ export class ShellSession implements Conversation {
   }
 
   get prompt(): string {
-    return harmless(decodeBytes(this.#place.line)).trim();
+    return harmless(decodeBytes(this.#with.transcript.mask(this.#place.line))).trim();
+  }
+
+  get worth(): Reply['prompt'] {
+    return this.#worthAt(this.#place);
   }
 
   async prepare(): Promise<void> {
@@ -62,19 +70,42 @@ export class ShellSession implements Conversation {
   }
 
   async ask(question: Question): Promise<Reply> {
+    const outside = this.#place;
+    const { reply, entered } = await this.#askThere(question);
+    if (entered) await this.#wayBack(question, outside);
+    return reply;
+  }
+
+  /** `entered`: we may stand somewhere else than before, or the command itself was typed. */
+  async #askThere(question: Question): Promise<{ readonly reply: Reply; readonly entered: boolean }> {
     const { refusals, transcript } = this.#with;
     const refusalOf = (text: string): Refused | null =>
       question.cannotBeRefusal(text) ? null : refusalIn(text, refusals, transcript.mask);
-    for (const line of question.before) {
+    for (const [index, line] of question.before.entries()) {
       const { text, place } = await this.#run(line, question.idleMs, () => true);
       const refused = refusalIn(text, refusals, transcript.mask);
       // In another context the command itself would answer, and answer something else.
-      if (refused !== null) return this.#reply(line, text, refused, place);
+      if (refused !== null) return { reply: this.#reply(line, text, refused, place), entered: index > 0 };
     }
     const from = this.#place;
     const looksWhole = (text: string) => question.looksWhole(text) || refusalOf(text) !== null;
     const { text, place } = await this.#run(question.send, question.idleMs, looksWhole);
-    return this.#reply(question.send, text, refusalOf(text), from, place);
+    return { reply: this.#reply(question.send, text, refusalOf(text), from, place), entered: true };
+  }
+
+  /** What is asked next would be answered by the wrong place: where the way back is refused, the session is over. */
+  async #wayBack({ after, idleMs }: Question, outside: Place): Promise<void> {
+    const { refusals, transcript } = this.#with;
+    const inside = this.#place;
+    for (const [index, line] of after.entries()) {
+      const { text, place } = await this.#run(line, idleMs, () => true);
+      const refused = refusalIn(text, refusals, transcript.mask);
+      // A prompt that told the way in tells the way out, whatever words there are for a refusal.
+      const stayed = index === after.length - 1 && inside.line !== outside.line && place.line === inside.line;
+      if (refused === null && !stayed) continue;
+      const reply = refused?.reply ?? `the prompt is still ${this.prompt}`;
+      throw new BackupError('collect.command-refused', { command: line, reply });
+    }
   }
 
   async leave(): Promise<void> {
@@ -92,12 +123,15 @@ export class ShellSession implements Conversation {
   }
 
   #reply(sent: string, text: string, refused: Refused | null, ...places: readonly Place[]): Reply {
-    const worth = places.map(({ mode }) => {
-      const spec = this.#terminal.dialogue.modes[mode];
-      return spec?.kind === 'prompt' ? (spec.restorable ?? null) : null;
-    });
+    const worth = places.map((place) => this.#worthAt(place));
     const prompt = worth.find((one) => one?.is === 'no') ?? worth.find((one) => one !== null) ?? null;
-    return { capture: { text, endedBy: 'prompt', exitStatus: null, sent }, refused, prompt };
+    const capture = { text, endedBy: 'prompt', exitStatus: null, sent } as const;
+    return { capture, stderr: '', refused, prompt };
+  }
+
+  #worthAt({ mode }: Place): Reply['prompt'] {
+    const spec = this.#terminal.dialogue.modes[mode];
+    return spec?.kind === 'prompt' ? (spec.restorable ?? null) : null;
   }
 
   /** Types one line and waits for the prompt after its answer. */
@@ -107,11 +141,13 @@ export class ShellSession implements Conversation {
     const { worksIn } = terminal.dialogue;
     const marks: PagerMark[] = [];
     let read: { readonly length: number; readonly text: string; readonly certain: boolean } | null = null;
+    let readBytes = 0;
 
     /** The answer so far; `certain` where nothing speaks against its being whole. Put together once per length. */
     const readAnswer = (): { readonly text: string; readonly certain: boolean } => {
       const { received } = terminal;
       if (read?.length === received.length) return read;
+      readBytes += received.length;
       const isPrompt = (text: string) => terminal.promptOf(text) !== null;
       const echo = findEcho(received.head(echoBytes), line, this.#place.line, isPrompt);
       const text = exactText(received.text(), echo ?? 0, marks);
@@ -120,6 +156,11 @@ export class ShellSession implements Conversation {
     };
     /** At a prompt: believed after a quiet that is long enough for it. */
     const believe = (place: Place, quietMs: number): Look<Answered> => {
+      // A prompt behind every line would have all of it read again for each: then only a long quiet counts.
+      const again =
+        readBytes + terminal.received.length > rereadBytes + rereadTimes * terminal.received.length;
+      if (again && quietMs < Math.min(doubtMs, idleMs))
+        return { lookAgainAfterQuietMs: Math.min(doubtMs, idleMs) };
       const { text, certain } = readAnswer();
       const neededMs = Math.min(certain ? settleMs : doubtMs, idleMs);
       return quietMs < neededMs ? { lookAgainAfterQuietMs: neededMs } : { found: { text, place } };

@@ -1,12 +1,14 @@
 import type { EventEmitter } from 'node:events';
-import type { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
+import type ssh2 from 'ssh2';
 import type { Clock } from '../core/clock.ts';
 import type { Device } from '../core/device.ts';
 import { clip, harmless } from '../core/display.ts';
 import { BackupError } from '../core/errors.ts';
 import type { Channel } from './channel.ts';
 import { type Ssh2Channel, wrapChannel } from './ssh-channel.ts';
+import { called, openRemoteFile, type RemoteFile } from './ssh-sftp.ts';
+import type { Carrier } from './tcp.ts';
 
 /** How long a device may take to take note of our goodbye. */
 const goodbyeMs = 1_000;
@@ -37,6 +39,11 @@ export interface Connection {
    * `collect.connection-lost` or `run.interrupted`.
    */
   exec(command: string): Promise<Channel>;
+  /**
+   * Opens a file over SFTP, on a channel of its own. Throws BackupError `collect.command-refused` (no SFTP here, no
+   * such file, no right to read it), `collect.connection-lost` or `run.interrupted`. Has no deadline of its own.
+   */
+  sftp(path: string): Promise<RemoteFile>;
   /** Says goodbye and closes. Resolves once the socket is closed; never rejects; may be called again. */
   end(): Promise<void>;
 }
@@ -47,6 +54,8 @@ type Opened = (error: Error | undefined, stream: Ssh2Channel) => void;
 export type Ssh2Client = EventEmitter & {
   shell(window: typeof terminal, opened: Opened): unknown;
   exec(command: string, opened: Opened): unknown;
+  sftp(opened: (error: Error | undefined, sftp: ssh2.SFTPWrapper) => void): unknown;
+  forwardOut(fromHost: string, fromPort: number, host: string, port: number, opened: Opened): unknown;
   end(): unknown;
 };
 
@@ -56,7 +65,7 @@ export type Ssh2Error = Error & { level?: string; code?: string | number };
 /** A connection whose handshake is through. */
 export interface Dialled {
   readonly client: Ssh2Client;
-  readonly socket: Socket;
+  readonly socket: Carrier;
   /** What ssh2 reads and writes: the socket, without what came before the identification. */
   readonly wire: Duplex;
   /** Without `SSH-2.0-`. */
@@ -164,6 +173,17 @@ export function connection(dialled: Dialled, device: Device, clock: Clock, signa
         lost: () => new BackupError('collect.connection-lost', { command, receivedBytes: 0 }),
         refused: (reply) => new BackupError('collect.command-refused', { command, reply }),
       });
+    },
+    async sftp(path) {
+      try {
+        return await openRemoteFile(await called((done) => client.sftp(done)), path);
+      } catch (thrown) {
+        const command = `sftp ${path}`;
+        if (state.lost || socket.destroyed)
+          throw state.error ?? new BackupError('collect.connection-lost', { command, receivedBytes: 0 });
+        const reply = clip(harmless(thrown instanceof Error ? thrown.message : 'no channel'), 200);
+        throw new BackupError('collect.command-refused', { command, reply });
+      }
     },
     end() {
       signal.removeEventListener('abort', interrupted);

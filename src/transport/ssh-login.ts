@@ -3,6 +3,10 @@ import { BackupError, OperationError } from '../core/errors.ts';
 import { Authentication } from './authentication.ts';
 import { type HostKeyCheck, hostKeyCheck } from './host-key-check.ts';
 import { blobType, type HostKeys } from './host-keys.ts';
+import type { Target } from './tcp.ts';
+
+/** A server to log in to: the device, or a jump host on the way to it. */
+export type Server = Target & Pick<Device, 'credentials' | 'hostKeys' | 'firstUse'>;
 
 /** The secrets of one login; `Key` and `Agent` are what ssh2 makes of them. Null: not configured. */
 export interface Means<Key, Agent> {
@@ -36,11 +40,11 @@ export class Login<Key, Agent> {
   readonly #means: Means<Key, Agent>;
   readonly #check: HostKeyCheck;
   readonly #hostKeys: HostKeys;
-  readonly #device: Device;
+  readonly #server: Server;
   #pinned = false;
 
-  constructor(device: Device, means: Means<Key, Agent>, check: HostKeyCheck, hostKeys: HostKeys) {
-    this.username = device.credentials.username;
+  constructor(server: Server, means: Means<Key, Agent>, check: HostKeyCheck, hostKeys: HostKeys) {
+    this.username = server.credentials.username;
     this.authentication = new Authentication({
       username: this.username,
       privateKey: means.key !== null,
@@ -50,20 +54,20 @@ export class Login<Key, Agent> {
     this.#means = means;
     this.#check = check;
     this.#hostKeys = hostKeys;
-    this.#device = device;
+    this.#server = server;
   }
 
   /** Pins a key of first contact, after the server proved that it holds it and before any credential. */
   async pinFirst(blob: Buffer): Promise<void> {
     if (!this.#check.pinsFirst || this.#pinned) return;
     this.#pinned = true;
-    const { host, port } = this.#device;
+    const { host, port } = this.#server;
     try {
       await this.#hostKeys.pin([{ host, port, type: blobType(blob), blob }]);
     } catch (error) {
       // A revoked key is not to be trusted; the command line tells the rest at `roundsman trust`.
       if (!(error instanceof OperationError)) throw error;
-      const check = hostKeyCheck({ ...this.#device, firstUse: false }, this.#hostKeys);
+      const check = hostKeyCheck({ ...this.#server, firstUse: false }, this.#hostKeys);
       throw check.verify(blob) ?? error;
     }
   }

@@ -1,34 +1,36 @@
-import ssh2 from 'ssh2';
-import type { Clock } from '../core/clock.ts';
-import { clip, harmless } from '../core/display.ts';
+import type { Device } from '../core/device.ts';
 import { BackupError } from '../core/errors.ts';
 import { keyType, type Offer, offer } from './algorithms.ts';
 import type { CollectRequest } from './collect.ts';
 import { hostKeyCheck } from './host-key-check.ts';
 import { blobType, type PinnedKey } from './host-keys.ts';
-import { Negotiation } from './negotiation.ts';
-import { parsePrivateKey } from './private-key.ts';
-import { type Connection, connection, type Dialled, goodbye, type Ssh2Error } from './ssh-connection.ts';
-import { Login, type Means } from './ssh-login.ts';
-import { openSocket, type Target } from './tcp.ts';
-import { Wire } from './wire.ts';
+import { asServer, jumpError, Passage } from './jump.ts';
+import { type Connection, connection, type Dialled, goodbye } from './ssh-connection.ts';
+import { dial } from './ssh-dial.ts';
+import { Login, type Server } from './ssh-login.ts';
+import { readMeans, type Ssh2Means } from './ssh-means.ts';
+import type { Target } from './tcp.ts';
 
-/** The most text that a device may show before the login is through (RFC 4252 section 5.4). */
-const bannerLimitBytes = 64 * 1024;
 export type ConnectRequest = Pick<
   CollectRequest,
-  'device' | 'readSecret' | 'hostKeys' | 'clock' | 'signal' | 'onStage'
+  'device' | 'readSecret' | 'hostKeys' | 'clock' | 'signal' | 'onStage' | 'onPassed'
 >;
 
 export type { Connection } from './ssh-connection.ts';
 
+/** Where a server is, and the jump hosts before it. */
+type Way = Target & Pick<Device, 'jump'>;
+
 /**
- * Connects and logs in. The host key is checked before anything secret is sent, and the password is sent
- * in one authentication request at the most (see `Authentication`).
+ * Connects, through the jump hosts of the device where it has any, and logs in. Everywhere on the way the host
+ * key is checked before anything secret is sent, and a password is sent in one authentication request at the
+ * most (see `Authentication`). Each jump host has the time of the device: its `connect` and its `login`.
  *
  * Throws BackupError; nothing is left open then.
- * - `inventory.secret-unavailable`: before the first packet; also for an unusable key file or agent.
- * - `connect.unresolved`, `connect.refused`, `connect.unreachable`, `connect.timeout`.
+ * - `inventory.secret-unavailable`: before the first packet; also for an unusable key file or agent, and for
+ *   the secrets of jump hosts.
+ * - `connect.unresolved`, `connect.refused`, `connect.unreachable`, `connect.timeout`; with `via` where a jump
+ *   host tried.
  * - `connect.timeout` also where the port accepts and then says nothing: there is no SSH server to speak of,
  *   as with a firewall that answers for the device.
  * - `connect.protocol`: something else than SSH answered, or the SSH protocol was broken.
@@ -36,54 +38,57 @@ export type { Connection } from './ssh-connection.ts';
  *   is one: it is there and does not let us in, and the cause lies on the device (sessions, AAA).
  * - `connect.no-common-algorithm`, `connect.host-key-unknown`, `connect.host-key-changed`.
  * - `login.rejected`, `login.method-unavailable`, `login.question-unknown`, `login.password-expired`.
+ * - `connect.jump`: one of all these at a jump host, or it does not pass connections on.
  * - `run.interrupted`: the signal was aborted. `store.*`: a first key could not be pinned.
  */
 export async function connect(request: ConnectRequest): Promise<Connection> {
-  const { device, hostKeys, clock, signal } = request;
-  const onTrusted = () => request.onStage?.('login');
-  const means = await readMeans(request);
-  const check = hostKeyCheck(device, hostKeys);
-  const base = offer(device.ssh, check.pinnedTypes);
-  const wrongTypes: string[] = [];
-  let mismatch: BackupError | null = null;
-  for (;;) {
-    const algorithms = withoutTypes(base, wrongTypes);
-    if (mismatch !== null && algorithms['host-key'].length === 0) throw mismatch;
-    let wrongType: string | null = null;
-    const verify = (blob: Buffer) => {
-      const error = check.verify(blob);
-      if (error !== null && check.otherTypesMayMatch) wrongType = blobType(blob);
-      return error;
-    };
-    const login = new Login(device, means, check, hostKeys);
-    try {
-      const dialled = await dial({ target: device, algorithms, clock, signal, verify, login, onTrusted });
-      return connection(dialled, device, clock, signal);
-    } catch (error) {
-      if (!(error instanceof BackupError)) throw error;
-      // The server has no key of the types that are left: the one that it showed is what it is.
-      if (mismatch !== null && isNoCommonHostKey(error)) throw mismatch;
-      if (wrongType === null || wrongTypes.includes(wrongType)) throw error;
-      mismatch ??= error;
-      wrongTypes.push(wrongType);
-    }
+  const { device, clock, signal, readSecret } = request;
+  const jumpMeans = await meansOfJumps(device, request);
+  const means = await readMeans(device.credentials, readSecret, clock, device.timeouts.connectMs);
+  const passage = await pass(device, jumpMeans, request);
+  let dialled: Dialled;
+  try {
+    dialled = await logIn(device, means, passage, request, () => request.onStage?.('login'));
+  } catch (error) {
+    passage.drop();
+    throw passage.blame(error);
   }
+  const made = connection(dialled, device, clock, signal);
+  let ended: Promise<void> | null = null;
+  return {
+    ...made,
+    end() {
+      ended ??= made.end().then(() => passage.end());
+      return ended;
+    },
+  };
 }
 
 /**
  * Every host key that a server shows, one connection for each type that it has and `device.ssh` allows;
- * each is proven (the server signed with it), and no connection goes as far as authentication.
- * Throws what `connect` throws up to the host key.
+ * each is proven (the server signed with it), and no connection to it goes as far as authentication. To the
+ * jump hosts before it we do log in. Throws what `connect` throws up to the host key.
  */
-export async function presentedKeys({
-  device: target,
-  clock,
-  signal,
-}: {
-  readonly device: Target;
-  readonly clock: Clock;
-  readonly signal: AbortSignal;
-}): Promise<readonly PinnedKey[]> {
+export async function presentedKeys(
+  request: Omit<ConnectRequest, 'device' | 'onStage'> & { readonly device: Way },
+): Promise<readonly PinnedKey[]> {
+  const { device: target, signal } = request;
+  const passage = await pass(target, await meansOfJumps(target, request), request);
+  try {
+    return await keysOf(target, passage, request);
+  } catch (error) {
+    throw passage.blame(error);
+  } finally {
+    if (signal.aborted) passage.drop();
+    else await passage.end();
+  }
+}
+
+async function keysOf(
+  target: Target,
+  passage: Passage,
+  { clock, signal }: Pick<ConnectRequest, 'clock' | 'signal'>,
+): Promise<readonly PinnedKey[]> {
   const keys: PinnedKey[] = [];
   for (;;) {
     const types = keys.map((key) => key.type);
@@ -93,7 +98,8 @@ export async function presentedKeys({
       presented = Buffer.from(blob);
       return null;
     };
-    const dialled = await dial({ target, algorithms, clock, signal, verify, login: null });
+    const carrier = () => passage.carrier(target);
+    const dialled = await dial({ target, carrier, algorithms, clock, signal, verify, login: null });
     await goodbye(dialled, clock);
     const blob = presented as Buffer | null;
     if (blob !== null) keys.push({ host: target.host, port: target.port, type: blobType(blob), blob });
@@ -105,215 +111,78 @@ export async function presentedKeys({
   }
 }
 
-/* ── What to log in with ──────────────────────────────────────────────────────────────────── */
+/* ── The way there ────────────────────────────────────────────────────────────────────────── */
 
-type Ssh2Means = Means<ssh2.ParsedKey, ssh2.BaseAgent>;
-
-async function readMeans({ device, readSecret, clock, signal }: ConnectRequest): Promise<Ssh2Means> {
-  const { password, privateKey, passphrase, agent } = device.credentials;
-  const means = {
-    password: password === null ? null : await readSecret(password),
-    key:
-      privateKey === null
-        ? null
-        : parsePrivateKey(
-            await readSecret(privateKey),
-            passphrase === null ? undefined : await readSecret(passphrase),
-            privateKey,
-          ),
-    agent: agent ? await openAgent(clock, device.timeouts.connectMs) : null,
-  };
-  if (signal.aborted) throw new BackupError('run.interrupted', { by: 'signal' });
+async function meansOfJumps(
+  { jump, timeouts }: Way,
+  { readSecret, clock }: Pick<ConnectRequest, 'readSecret' | 'clock'>,
+): Promise<readonly Ssh2Means[]> {
+  const means: Ssh2Means[] = [];
+  for (const { credentials } of jump)
+    means.push(await readMeans(credentials, readSecret, clock, timeouts.connectMs));
   return means;
 }
 
-/** The agent at $SSH_AUTH_SOCK, once it has shown that it holds a key. */
-async function openAgent(clock: Clock, withinMs: number): Promise<ssh2.BaseAgent> {
-  const unusable = (problem: string) =>
-    new BackupError('inventory.secret-unavailable', { reference: 'the SSH agent', problem });
-  const path = process.env.SSH_AUTH_SOCK;
-  if (path === undefined || path === '') throw unusable('SSH_AUTH_SOCK is not set');
-  const agent = new ssh2.OpenSSHAgent(path);
-  const keys = await new Promise<number>((resolve, reject) => {
-    const timer = clock.after(withinMs, () => reject(unusable('the agent does not answer')));
-    agent.getIdentities((error, found) => {
-      timer.cancel();
-      if (error) reject(unusable('the agent at SSH_AUTH_SOCK cannot be reached'));
-      else resolve(found?.length ?? 0);
-    });
-  });
-  if (keys === 0) throw unusable('the agent holds no key (`ssh-add -l`)');
-  return agent;
-}
-
-/* ── One connection ───────────────────────────────────────────────────────────────────────── */
-
-interface Dial {
-  readonly target: Target;
-  readonly algorithms: Offer;
-  readonly clock: Clock;
-  readonly signal: AbortSignal;
-  /** Null: the key is trusted. Called again at every later key exchange. */
-  readonly verify: (blob: Buffer) => BackupError | null;
-  /** Null: stop once the server has proven its host key. */
-  readonly login: Login<ssh2.ParsedKey, ssh2.BaseAgent> | null;
-  /** Called once the host key is trusted and the login begins. */
-  readonly onTrusted?: () => void;
-}
-
-/** The one place where the errors of ssh2 and of the socket under it become ours. */
-async function dial(request: Dial): Promise<Dialled> {
-  const { target, algorithms, clock, signal, verify, login, onTrusted } = request;
-  const { host, port } = target;
-  const { loginMs } = target.timeouts;
-  const socket = await openSocket(target, clock, signal);
-  const connectedAtMs = clock.monotonicMs();
-
-  return new Promise<Dialled>((resolve, reject) => {
-    let settled = false;
-    let ident: string | null = null;
-    let hostKey: Buffer | null = null;
-    let denied: BackupError | null = null;
-    let bannerBytes = 0;
-    const negotiation = new Negotiation();
-    const client = new ssh2.Client();
-    const wire = new Wire(socket, (software) => {
-      ident = software;
-    });
-
-    const settle = () => {
-      settled = true;
-      deadline.cancel();
-      signal.removeEventListener('abort', interrupted);
-    };
-    const fail = (error: unknown) => {
-      if (settled) return;
-      settle();
-      client.end();
-      wire.destroy();
-      reject(error);
-    };
-    const succeed = () => {
-      if (settled) return;
-      settle();
-      resolve({
-        client,
-        socket,
-        wire,
-        ident: ident ?? '',
-        connectedAtMs,
-        hostKeyAlgorithms: negotiation.hostKeys,
-      });
-    };
-    const lost = () => {
-      const sent = login?.authentication.anythingTried === true ? ({ credentialSent: true } as const) : {};
-      const afterMs = clock.monotonicMs() - connectedAtMs;
-      return new BackupError('connect.lost-before-login', { afterMs, ...sent });
-    };
-    const interrupted = () => fail(new BackupError('run.interrupted', { by: 'signal' }));
-    const deadline = clock.after(loginMs, () =>
-      fail(ident === null ? new BackupError('connect.timeout', { host, port, afterMs: loginMs }) : lost()),
-    );
-    signal.addEventListener('abort', interrupted, { once: true });
-
-    const plain = (text: string) => login?.authentication.plain(text) ?? clip(harmless(text), 200);
-    const meaning = (error: Ssh2Error): BackupError => {
-      if (denied !== null) return denied;
-      // ssh2 has put a property of its own on it.
-      if (error instanceof BackupError) return new BackupError(error.code, error.detail);
-      const mismatch = negotiation.failure(error.message, target.ssh, ident ?? '');
-      if (mismatch !== null) return mismatch;
-      if (typeof error.code === 'number') {
-        return login?.authentication.anythingTried && refusals.includes(error.code)
-          ? login.authentication.rejected()
-          : lost();
-      }
-      if (error.level === 'client-socket' || /^Connection lost|^Instance unusable/.test(error.message)) {
-        return lost();
-      }
-      return new BackupError('connect.protocol', {
-        received: plain(`${ident ?? ''}, then: ${error.message}`),
-      });
-    };
-
-    // ssh2 emits two errors for one failed handshake, and more while it closes: the first one counts.
-    client.on('error', (error: Ssh2Error) => {
-      // A key of the agent that cannot sign: ssh2 goes on to the next one.
-      if (error.level !== 'agent') fail(meaning(error));
-    });
-    client.on('end', () => fail(denied ?? lost()));
-    client.on('close', () => fail(denied ?? lost()));
-    client.on('banner', (text) => {
-      bannerBytes += text.length;
-      if (bannerBytes > bannerLimitBytes) {
-        fail(new BackupError('connect.protocol', { received: plain(`a login banner without end: ${text}`) }));
-      }
-    });
-    client.on('change password', () =>
-      fail(new BackupError('login.password-expired', { username: login?.username ?? '' })),
-    );
-    if (login === null) client.on('handshake', succeed);
-    client.on('ready', succeed);
-
-    const authenticate = async (
-      offered: readonly string[] | null,
-      partial: boolean | null,
-      next: ssh2.NextAuthHandler,
-    ): Promise<void> => {
-      if (login === null || settled) return;
-      if (offered === null) onTrusted?.();
-      try {
-        if (hostKey !== null) await login.pinFirst(hostKey);
-      } catch (error) {
-        fail(error);
-      }
-      if (settled) return;
-      const method = login.next(offered, partial === true, fail);
-      if (method instanceof BackupError) fail(method);
-      else next(method);
-    };
-
+/** Logs in to every jump host of `way`, each through the one before; `means` are theirs, in their order. */
+async function pass(
+  way: Way,
+  means: readonly Ssh2Means[],
+  request: Omit<ConnectRequest, 'device'>,
+): Promise<Passage> {
+  const { clock, signal, onPassed } = request;
+  if (signal.aborted) throw new BackupError('run.interrupted', { by: 'signal' });
+  const passage = new Passage(clock, signal);
+  for (const [index, jump] of way.jump.entries()) {
     try {
-      client.connect({
-        sock: wire,
-        username: login?.username ?? '',
-        ident: 'Roundsman',
-        // Deadlines are ours, on our clock.
-        readyTimeout: 0,
-        algorithms: {
-          kex: [...algorithms.kex] as ssh2.KexAlgorithm[],
-          serverHostKey: [...algorithms['host-key']] as ssh2.ServerHostKeyAlgorithm[],
-          cipher: [...algorithms.cipher] as ssh2.CipherAlgorithm[],
-          hmac: [...algorithms.mac] as ssh2.MacAlgorithm[],
-          compress: ['none'],
-        },
-        // Without this ssh2 accepts every key.
-        hostVerifier: (blob: Buffer) => {
-          denied = verify(blob);
-          hostKey = Buffer.from(blob);
-          return denied === null;
-        },
-        authHandler: (offered, partial, next) => {
-          // ssh2 throws where the connection broke while the key was being pinned.
-          authenticate(offered, partial, next).catch((error: Ssh2Error) => fail(meaning(error)));
-        },
-        debug: (line) => {
-          if (!settled) negotiation.debugLine(line);
-        },
-      });
+      const dialled = await logIn(asServer(jump, way), means[index] as Ssh2Means, passage, request);
+      passage.add(jump, dialled);
     } catch (error) {
-      settle();
-      wire.destroy();
-      reject(error);
+      passage.drop();
+      throw jumpError(jump, passage.blame(error));
     }
-  });
+    onPassed?.(jump.name);
+  }
+  return passage;
 }
 
 /**
- * Reasons for a disconnect (RFC 4253 section 11.1) that, after a credential, mean that it was refused:
- * OpenSSH answers the last attempt that it allows with 2, "Too many authentication failures".
+ * One login. Where only fingerprints are pinned and another key is shown, the server is asked for its keys of
+ * other types before the key counts as changed.
  */
-const refusals: readonly (string | number)[] = [2, 13, 14, 15];
+async function logIn(
+  server: Server,
+  means: Ssh2Means,
+  passage: Passage,
+  { hostKeys, clock, signal }: Pick<ConnectRequest, 'hostKeys' | 'clock' | 'signal'>,
+  onTrusted: () => void = () => {},
+): Promise<Dialled> {
+  const carrier = () => passage.carrier(server);
+  const check = hostKeyCheck(server, hostKeys);
+  const base = offer(server.ssh, check.pinnedTypes);
+  const wrongTypes: string[] = [];
+  let mismatch: BackupError | null = null;
+  for (;;) {
+    const algorithms = withoutTypes(base, wrongTypes);
+    if (mismatch !== null && algorithms['host-key'].length === 0) throw mismatch;
+    let wrongType: string | null = null;
+    const verify = (blob: Buffer) => {
+      const error = check.verify(blob);
+      if (error !== null && check.otherTypesMayMatch) wrongType = blobType(blob);
+      return error;
+    };
+    const login = new Login(server, means, check, hostKeys);
+    try {
+      return await dial({ target: server, carrier, algorithms, clock, signal, verify, login, onTrusted });
+    } catch (error) {
+      if (!(error instanceof BackupError)) throw error;
+      // The server has no key of the types that are left: the one that it showed is what it is.
+      if (mismatch !== null && isNoCommonHostKey(error)) throw mismatch;
+      if (wrongType === null || wrongTypes.includes(wrongType)) throw error;
+      mismatch ??= error;
+      wrongTypes.push(wrongType);
+    }
+  }
+}
 
 function withoutTypes(base: Offer, types: readonly string[]): Offer {
   return { ...base, 'host-key': base['host-key'].filter((name) => !types.includes(keyType(name))) };

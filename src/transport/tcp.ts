@@ -1,10 +1,17 @@
 import { isIP, Socket } from 'node:net';
+import type { Duplex } from 'node:stream';
 import type { Clock } from '../core/clock.ts';
 import type { Device } from '../core/device.ts';
 import { BackupError } from '../core/errors.ts';
 
 /** Where a device is and how it is reached: the part of `Device` that needs no login. */
 export type Target = Pick<Device, 'host' | 'port' | 'ssh' | 'sourceAddress' | 'timeouts'>;
+
+/** What SSH is spoken over: a TCP connection, or one that a jump host passes on. Paused when it is new. */
+export type Carrier = Duplex & {
+  /** Closes it once what was written has gone out. */
+  destroySoon(): void;
+};
 
 /**
  * A TCP connection, paused. Addresses of both families are tried, in the order of the resolver; with a

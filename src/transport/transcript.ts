@@ -13,6 +13,8 @@ export interface Transcript {
   received(text: string): void;
   /** A remark of ours, such as `prompt seen` or `closed by the device`. */
   note(text: string): void;
+  /** Whoever shows what was recorded takes this out once more: what stood between its characters may be gone by then. */
+  hide?(secret: string): void;
 }
 
 /** A transcript that can be read. */
@@ -44,6 +46,7 @@ export function createTranscript({ limitBytes }: { readonly limitBytes: number }
   let headBytes = 0;
   let tailBytes = 0;
   let leftOutBytes = 0;
+  const secrets: string[] = [];
 
   const append = (to: Entry[], kind: Kind, text: string): void => {
     const last = to.at(-1);
@@ -75,6 +78,7 @@ export function createTranscript({ limitBytes }: { readonly limitBytes: number }
     sent: (text) => add('sent', text),
     received: (text) => add('received', text),
     note: (text) => add('note', text),
+    hide: (secret) => void secrets.push(secret),
     render(redact) {
       const gap: Entry = { kind: 'note', text: `${leftOutBytes} bytes are left out here` };
       const stretches: Entry[] = [];
@@ -85,7 +89,7 @@ export function createTranscript({ limitBytes }: { readonly limitBytes: number }
       }
       let midLine = false;
       const lines = stretches.flatMap(({ kind, text }) => {
-        const shown = kind === 'received' ? redact(text, midLine) : text;
+        const shown = kind === 'received' ? without(redact(text, midLine), secrets) : text;
         // A typed line ends the line of the prompt; a key that answers a pager may stand inside of one.
         if (kind === 'received') midLine = !/[\r\n]$/.test(text);
         else if (text === gap.text) midLine = true;
@@ -117,8 +121,7 @@ export function maskingTranscript(transcript: Transcript): MaskingTranscript {
   let secrets: string[] = [];
   let held = '';
 
-  const mask = (text: string): string =>
-    secrets.reduce((masked, secret) => masked.replaceAll(secret, '«masked»'), text);
+  const mask = (text: string): string => without(text, secrets);
   const flush = (): void => {
     if (held !== '') transcript.received(mask(held));
     held = '';
@@ -128,6 +131,7 @@ export function maskingTranscript(transcript: Transcript): MaskingTranscript {
       if (secret.length < shortestSecret || secrets.includes(secret)) return;
       // Longest first: one secret may be the beginning of another.
       secrets = [...secrets, secret].sort((a, b) => b.length - a.length);
+      transcript.hide?.(secret);
     },
     flush,
     mask,
@@ -149,6 +153,10 @@ export function maskingTranscript(transcript: Transcript): MaskingTranscript {
       if (from > 0) transcript.received(masked.slice(0, from));
     },
   };
+}
+
+function without(text: string, secrets: readonly string[]): string {
+  return secrets.reduce((masked, secret) => masked.replaceAll(secret, '«masked»'), text);
 }
 
 /** Where in `text` a beginning of `secret` starts that reaches to the end of `text`; its length where none does. */

@@ -1,7 +1,7 @@
-import type { Socket } from 'node:net';
 import { Duplex } from 'node:stream';
 import { clip, harmless } from '../core/display.ts';
 import { BackupError } from '../core/errors.ts';
+import type { Carrier } from './tcp.ts';
 
 /** The most that a server may send before its identification line. */
 const greetingLimitBytes = 64 * 1024;
@@ -9,12 +9,12 @@ const greetingLimitBytes = 64 * 1024;
 const identLimitBytes = 1024;
 
 /**
- * A TCP connection as ssh2 gets to see it: nothing is handed on before the server's identification line
+ * A connection as ssh2 gets to see it: nothing is handed on before the server's identification line
  * is whole, and then from that line on. ssh2's own header parser keeps the first piece alone when the
  * line comes in three or more, and waits for ever; it also stops at a lone CR in the text before it.
  */
 export class Wire extends Duplex {
-  readonly #socket: Socket;
+  readonly #socket: Carrier;
   readonly #onIdent: (software: string) => void;
   /** What came before the identification line was whole; null from then on. */
   #held: Buffer | null = Buffer.alloc(0);
@@ -22,7 +22,7 @@ export class Wire extends Duplex {
   #lineStart = 0;
 
   /** `onIdent` is told once, with what follows `SSH-2.0-`, such as `Cisco-1.25`. */
-  constructor(socket: Socket, onIdent: (software: string) => void) {
+  constructor(socket: Carrier, onIdent: (software: string) => void) {
     super({ allowHalfOpen: false });
     this.#socket = socket;
     this.#onIdent = onIdent;

@@ -2,7 +2,7 @@ import { chmodSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync }
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, describe, expect, test } from 'vitest';
-import type { RunsFilter } from '../../src/cli/services.ts';
+import type { DeviceStatus, HostKey, OfferedKeys, RunsFilter, Services } from '../../src/cli/services.ts';
 import { BackupError, InvalidConfiguration, OperationError } from '../../src/core/errors.ts';
 import { loadDrivers } from '../../src/drivers/registry.ts';
 import {
@@ -43,6 +43,7 @@ const commands = [
   'diff',
   'accept',
   'restore',
+  'token',
 ];
 
 describe('help', () => {
@@ -360,6 +361,8 @@ describe('status', () => {
     state: 'ok' as const,
     restorable: 'yes' as const,
     restorableBecause: null,
+    facts: null as DeviceStatus['facts'],
+    archives: [] as DeviceStatus['archives'],
     lastSuccessMs: nowMs - 3_600_000,
     lastAttemptMs: nowMs - 3_600_000,
     nextRunMs: null,
@@ -397,6 +400,9 @@ describe('status', () => {
       group: 'hq',
       state: 'ok',
       restorable: 'yes',
+      restorable_because: null,
+      facts: null,
+      archives: [],
       last_success: '2026-03-01T01:00:00.000Z',
       last_attempt: '2026-03-01T01:00:00.000Z',
       next_run: null,
@@ -405,6 +411,76 @@ describe('status', () => {
       error: null,
     });
     expect(second.error.code).toBe('login.rejected');
+  });
+
+  const told: DeviceStatus = {
+    ...ok,
+    restorable: 'partial',
+    restorableBecause: 'the account sees \x1b[31ma part',
+    facts: {
+      ...{ hostname: 'lb1.example', version: '17.1.1', model: 'BIG-IP VE', serial: 'A1' },
+      partners: ['S2'],
+      ...{ ha: 'ACTIVE', standby: false, sync: 'In Sync', unsaved: true },
+    },
+    archives: [
+      {
+        name: 'ucs',
+        lastSuccessMs: nowMs - 86_400_000,
+        lastAttemptMs: nowMs - 3_600_000,
+        failure: { code: 'store.disk-full', detail: { path: '/var', freeBytes: 0 } },
+      },
+    ],
+  };
+
+  test('--json tells of the device, of its worth and of its archives', async () => {
+    const { stdout, exitCode } = await call(['status', '--json'], {
+      services: { status: () => Promise.resolve([told]) },
+    });
+    const [one] = JSON.parse(stdout);
+    expect(exitCode).toBe(0);
+    expect(one.facts).toEqual({
+      ...{ hostname: 'lb1.example', version: '17.1.1', model: 'BIG-IP VE', serial: 'A1' },
+      partner_serials: ['S2'],
+      ...{ ha: 'ACTIVE', sync: 'In Sync', unsaved: true },
+    });
+    expect(one.restorable_because).toBe('the account sees \x1b[31ma part');
+    expect(one.archives).toMatchObject([
+      {
+        ...{
+          name: 'ucs',
+          last_success: '2026-02-28T02:00:00.000Z',
+          last_attempt: '2026-03-01T01:00:00.000Z',
+        },
+        error: { code: 'store.disk-full', stage: 'store' },
+      },
+    ]);
+  });
+
+  test('a note says what deserves a look, where there is room and something to say', async () => {
+    const noted = async (tty: number, all: DeviceStatus[]) =>
+      (await call(['status'], { tty, env: { NO_COLOR: '1' }, services: { status: async () => all } })).stdout;
+    const wide = await noted(200, [told, ok]);
+    expect(wide).toContain('NOTE');
+    expect(wide).toContain('unsaved changes; no ucs; partial: the account sees \\x1b[31ma part');
+    expect(await noted(60, [told, ok])).not.toContain('NOTE');
+    expect(await noted(200, [ok])).not.toContain('NOTE');
+  });
+
+  test('of one device it tells everything, harmless', async () => {
+    const { stdout } = await call(['status', 'fw1'], {
+      services: { status: () => Promise.resolve([told]) },
+    });
+    expect(stdout).toMatch(/^ {2}model +BIG-IP VE$/m);
+    expect(stdout).toMatch(/^ {2}HA +ACTIVE$/m);
+    expect(stdout).toMatch(/^ {2}sync +In Sync$/m);
+    expect(stdout).toMatch(/^ {2}configuration +unsaved changes$/m);
+    expect(stdout).toMatch(/^ {2}restorable +partial: the account sees/m);
+    expect(stdout).toMatch(
+      /^ {2}archive ucs +last stored 2026-02-28T02:00:00Z; failed 2026-03-01T01:00:00Z: no space/m,
+    );
+    expect(stdout).not.toContain('\x1b');
+    const all = await call(['status'], { services: { status: () => Promise.resolve([told]) } });
+    expect(all.stdout).not.toContain('BIG-IP VE');
   });
 
   test.each([40, 80, 200])('fits a terminal of %d columns', async (tty) => {
@@ -429,6 +505,57 @@ describe('status', () => {
       '\x1b',
     );
     expect((await call(['status'], { services })).stdout).not.toContain('\x1b');
+  });
+
+  test('a device that only the ledger knows is shown where it is named', async () => {
+    const asked: string[][] = [];
+    const status = (names: readonly string[]) => {
+      asked.push([...names]);
+      return Promise.resolve([{ ...ok, device: names[0] ?? '', state: 'disabled' as const }]);
+    };
+    for (const names of [['fw0'], ['fw0', 'fw1'], []])
+      await call(['status', ...names], { services: { status } });
+    expect(asked).toEqual([['fw0'], ['fw1', 'fw0'], expect.not.arrayContaining(['fw0'])]);
+    expect((await call(['status', 'fw77'], { services: { status } })).exitCode).toBe(2);
+  });
+});
+
+describe('remotes', () => {
+  const remotes = () =>
+    Promise.resolve([
+      { name: 'a', url: 'x', unpushed: 0, lastSuccessMs: nowMs, failure: null },
+      { name: 'b', url: 'x', unpushed: 1, lastSuccessMs: nowMs, failure: null },
+      { name: 'c', url: 'x', unpushed: 9, lastSuccessMs: null, failure: null },
+      {
+        ...{ name: 'd', url: 'x', unpushed: 2, lastSuccessMs: nowMs },
+        failure: { reason: 'diverged', problem: 'it has commits that are not here' } as const,
+      },
+    ]);
+  const failing = [
+    'remote d: 2 commits not pushed: it has commits that are not here',
+    expect.stringMatching(/^ {2}→ find out who wrote to the remote/),
+  ];
+
+  test('are the last lines of status, but not of one device, nor in its JSON', async () => {
+    const { stdout } = await call(['status'], { services: { remotes } });
+    expect(stdout.trimEnd().split('\n').slice(-5)).toEqual([
+      'remote a: up to date, last push 2026-03-01T02:00:00Z',
+      'remote b: 1 commit on the way, last push 2026-03-01T02:00:00Z',
+      'remote c: nothing pushed yet',
+      ...failing,
+    ]);
+    expect((await call(['status', 'fw1'], { services: { remotes } })).stdout).not.toContain('remote');
+    expect((await call(['status', '--json'], { services: { remotes } })).stdout).not.toContain('remote');
+  });
+
+  test('that fail are remarks after a backup, and no reason for another exit code', async () => {
+    const services = { remotes, backup: () => Promise.resolve([ended('fw1', unchanged)]) };
+    for (const json of [[], ['--json']]) {
+      const { stderr, stdout, exitCode } = await call(['backup', 'fw1', ...json], { services });
+      expect(exitCode).toBe(0);
+      expect(stderr.trimEnd().split('\n').slice(-2)).toEqual(failing);
+      expect(stdout).not.toContain('remote');
+    }
   });
 });
 
@@ -476,6 +603,7 @@ describe('runs', () => {
       commit: null,
       restorable: null,
       slotMs: nowMs,
+      slots: 31,
     };
     const runs = () => Promise.resolve([{ ...runRow('r1'), cause: null }, missed]);
     const { stdout } = await call(['runs', '--json'], { services: { runs } });
@@ -493,6 +621,7 @@ describe('runs', () => {
         duration_ms: 1_500,
         commit: 'c0ffee'.padEnd(40, '0'),
         restorable: 'yes',
+        count: 1,
       },
       {
         run_id: null,
@@ -507,6 +636,7 @@ describe('runs', () => {
         duration_ms: null,
         commit: null,
         restorable: null,
+        count: 31,
       },
     ]);
   });
@@ -893,6 +1023,81 @@ describe('trust', () => {
     expect(called.stdout).toContain('fw2: fw2 refuses connections on port 22');
   });
 
+  describe('devices behind jump hosts', () => {
+    const atHop = (hop: string, code = 'connect.host-key-unknown') =>
+      ({
+        code: 'connect.jump',
+        detail: { hop, host: 'h', port: 22, code, says: 'not pinned', todo: 'run `roundsman trust NAME`' },
+      }) as const;
+    const hop = (name: string, offered: HostKey[], pinned: HostKey[] = []) => ({
+      ...offer(name, offered, pinned),
+      jumpHost: true,
+    });
+    const behind = (name: string, failure: OfferedKeys['failure']) => ({ ...offer(name, []), failure });
+
+    /** Answers each round as devices do whose keys are trusted one after the other. */
+    async function rounds(answer: (trusted: ReadonlySet<string>) => readonly OfferedKeys[], argv: string[]) {
+      const trusted = new Set<string>();
+      const asked: (readonly string[])[] = [];
+      const services = {
+        offeredKeys: (names: readonly string[]) => {
+          asked.push(names);
+          return Promise.resolve(answer(trusted));
+        },
+        trust: (keys: Parameters<Services['trust']>[0]) => {
+          for (const { device, jumpHost } of keys) trusted.add(`${device}${jumpHost ? '*' : ''}`);
+          return Promise.resolve();
+        },
+      };
+      return { asked, trusted, ...(await call(argv, { services })) };
+    }
+    const twoHops = (trusted: ReadonlySet<string>) => [
+      hop('outer', [a], trusted.has('outer*') ? [a] : []),
+      trusted.has('outer*')
+        ? hop('inner', [b], trusted.has('inner*') ? [b] : [])
+        : { ...hop('inner', []), failure: atHop('outer') },
+      trusted.has('inner*')
+        ? offer('fw1', [rsa])
+        : behind('fw1', atHop(trusted.size === 0 ? 'outer' : 'inner')),
+      offer('fw2', [a], [a]),
+    ];
+
+    test('are asked in rounds, each as soon as what is before it is trusted', async () => {
+      const { asked, trusted, exitCode, stdout } = await rounds(twoHops, ['trust', 'fw1', 'fw2', '--yes']);
+      expect([...trusted]).toEqual(['outer*', 'inner*', 'fw1']);
+      expect(asked).toEqual([['fw1', 'fw2'], ['fw1'], ['fw1']]);
+      expect(exitCode).toBe(0);
+      expect(stdout).toContain('outer (jump host)');
+      expect(stdout).toContain('behind outer');
+      expect(stdout.match(new RegExp(a.fingerprint, 'g'))).toHaveLength(2);
+      expect(stdout).toContain('3 keys pinned');
+    });
+
+    test('--json is one document of what came of it', async () => {
+      const { stdout } = await rounds(twoHops, ['trust', 'fw1', '--yes', '--json']);
+      expect(JSON.parse(stdout)).toMatchObject([
+        { device: 'outer', jump_host: true, pinned: true, error: null },
+        { device: 'inner', jump_host: true, pinned: true, error: null },
+        { device: 'fw1', jump_host: false, pinned: true, error: null },
+        { device: 'fw2', jump_host: false, pinned: false },
+      ]);
+    });
+
+    test('are not asked again where nothing became passable', async () => {
+      const stuck = () => [
+        hop('outer', [b], [a]),
+        behind('fw1', atHop('outer', 'connect.host-key-changed')),
+        behind('fw2', atHop('gone', 'connect.timeout')),
+      ];
+      const { asked, trusted, exitCode, stdout } = await rounds(stuck, ['trust', '--all', '--yes']);
+      expect(asked).toHaveLength(1);
+      expect([...trusted]).toEqual([]);
+      expect(exitCode).toBe(3);
+      expect(stdout).toContain('`roundsman trust --all --replace`');
+      expect(stdout).toContain('fw1: jump host outer');
+    });
+  });
+
   test('--from takes keys from a file', async () => {
     const { pinned } = await trusting([offer('fw1', [a])], ['trust', '--from', 'known_hosts', '--yes']);
     expect(pinned).toHaveLength(1);
@@ -903,6 +1108,7 @@ describe('trust', () => {
     expect(JSON.parse(stdout)).toEqual([
       {
         device: 'fw1',
+        jump_host: false,
         host: 'fw1.example',
         port: 22,
         keys: [{ type: 'ssh-ed25519', fingerprint: a.fingerprint, state: 'new' }],
@@ -910,6 +1116,45 @@ describe('trust', () => {
         error: null,
       },
     ]);
+  });
+});
+
+describe('restore of an archive', () => {
+  const kept = [
+    { runId: '20260301T0200-b', atMs: nowMs - 1_000 },
+    { runId: '20260222T0200-a', atMs: nowMs - 600_000_000 },
+  ].map(({ runId, atMs }) => ({
+    ...{ deviceId: 'fw1', name: 'ucs', runId, attemptedAtMs: atMs, failure: null },
+    sealed: { digest: 'd', bytes: 10 },
+  }));
+  const asked: (string | null)[] = [];
+  const services = {
+    archives: () => Promise.resolve(kept),
+    restore: (_device: string, _artefact: string, runId: string | null) => {
+      asked.push(runId);
+      return Promise.resolve({ bytes: Buffer.from([0, 1, 2]), runId: runId ?? '' });
+    },
+  };
+  const argv = ['restore', 'fw1', '--identity', 'id.txt', '--artefact', 'ucs'];
+
+  test('takes the newest one, that of a run, or the newest at an instant', async () => {
+    asked.length = 0;
+    for (const revision of [[], ['20260222'], ['2026-02-25T00:00:00Z']])
+      expect((await call([...argv, ...revision], { services })).exitCode).toBe(0);
+    expect(asked).toEqual(['20260301T0200-b', '20260222T0200-a', '20260222T0200-a']);
+  });
+
+  test('names those that there are where none is meant', async () => {
+    const { exitCode, stderr } = await call([...argv, '2020-01-01T00:00:00Z'], { services });
+    expect(exitCode).toBe(2);
+    expect(stderr).toContain('20260301T0200-b, 20260222T0200-a');
+  });
+
+  test('--json says nothing of the worth of a text', async () => {
+    const output = join(scratch(), 'lb1.ucs');
+    const { stdout } = await call([...argv, '--json', '--output', output], { services });
+    expect(JSON.parse(stdout)).toMatchObject({ artefact: 'ucs', restorable: null, bytes: 3, output });
+    expect(readFileSync(output)).toEqual(Buffer.from([0, 1, 2]));
   });
 });
 

@@ -11,6 +11,7 @@ import type {
 import type { World } from '../../src/cli/world.ts';
 import type { Clock } from '../../src/core/clock.ts';
 import type { Device } from '../../src/core/device.ts';
+import { unknownCondition } from '../../src/core/device.ts';
 import type { Failure } from '../../src/core/errors.ts';
 import type { RunEnded, SpoolEntry } from '../../src/core/run.ts';
 import type { RunRow, Version } from '../../src/ledger/ledger.ts';
@@ -70,6 +71,8 @@ export function ended(name: string, settled: RunEnded['settled']): RunEnded {
               changed: true,
             },
           ],
+    unsaved: null,
+    archives: [],
     stack: null,
   };
 }
@@ -117,6 +120,7 @@ export function held(runId: string, masked: string): Held {
     readAtMs: nowMs,
     artefacts: [{ name: 'running-config', masked, sealed: null }],
     facts: { hostname: null, version: null, model: null, serial: null, changedBy: null, changedAt: null },
+    condition: unknownCondition,
     serials: [],
     restorable: 'yes',
     restorableBecause: null,
@@ -136,7 +140,16 @@ export function offer(
   pinned: HostKey[] = [],
   demanded: string[] = [],
 ): OfferedKeys {
-  return { device: name, host: `${name}.example`, port: 22, offered, pinned, demanded, failure: null };
+  return {
+    device: name,
+    jumpHost: false,
+    host: `${name}.example`,
+    port: 22,
+    offered,
+    pinned,
+    demanded,
+    failure: null,
+  };
 }
 
 /** Lines of `before` that are gone and lines of `after` that are new, as one hunk: enough for what prints it. */
@@ -231,6 +244,7 @@ function fakeServices(more: Partial<Services> = {}): Services {
         },
       }),
     reach: () => Promise.resolve([]),
+    remotes: () => Promise.resolve([]),
     exportState: (dir) =>
       Promise.resolve({
         ...moved,
@@ -247,6 +261,19 @@ function fakeServices(more: Partial<Services> = {}): Services {
         importedAtMs: nowMs + 3_600_000,
         fingerprintKey: { state: 'written', place: '/etc/roundsman/fingerprint.key' },
       }),
+    verify: () =>
+      Promise.resolve({
+        commits: 2,
+        main: 'c0ffee'.padEnd(40, '0'),
+        chain: { length: 12, head: 'c4a1'.padEnd(64, '0') },
+        sealedFiles: 2,
+        findings: [],
+        counts: new Map(),
+        accepted: [],
+        notes: [],
+        fingerprint: 'f1'.padEnd(64, '0'),
+      }),
+    acceptBreak: () => Promise.resolve(1),
     backup(devices, { onEvent }) {
       const all = devices.map((name) => ended(name, changed));
       for (const one of all) onEvent({ type: 'ended', ended: one });
@@ -257,6 +284,7 @@ function fakeServices(more: Partial<Services> = {}): Services {
     run: () => Promise.resolve(null),
     versions: () => Promise.resolve(versions),
     held: () => Promise.resolve([]),
+    archives: () => Promise.resolve([]),
     text: ({ commit }) => Promise.resolve(texts.get(commit) ?? ''),
     messages: (commits) => Promise.resolve(new Map(commits.map((commit) => [commit, message]))),
     compare: (_device, before, after) => compare(before, after),

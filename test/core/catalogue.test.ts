@@ -2,7 +2,7 @@ import fc from 'fast-check';
 import { expect, describe as group, test } from 'vitest';
 import { catalogue, describe, identityGround } from '../../src/core/catalogue.ts';
 import { harmless } from '../../src/core/display.ts';
-import type { Details, ErrorCode, Failure } from '../../src/core/errors.ts';
+import type { Details, ErrorCode, Failure, VaultTrouble } from '../../src/core/errors.ts';
 
 const samples: { [C in ErrorCode]: Details[C] } = {
   'inventory.invalid': { file: 'devices.yaml', path: 'devices[0].host', problem: 'expected a host' },
@@ -15,7 +15,14 @@ const samples: { [C in ErrorCode]: Details[C] } = {
   'connect.timeout': { host: '192.0.2.1', port: 22, afterMs: 15_000 },
   'connect.protocol': { received: 'HTTP/1.1 400 Bad Request' },
   'connect.lost-before-login': { afterMs: 200 },
-  'connect.jump': { hop: 'jump1', code: 'connect.refused' },
+  'connect.jump': {
+    hop: 'bastion',
+    host: '192.0.2.1',
+    port: 22,
+    code: 'connect.timeout',
+    says: 'no connection to 192.0.2.1 port 22 within 15 s',
+    todo: 'check that the jump host is up and that no firewall drops the connection',
+  },
   'connect.no-common-algorithm': {
     kind: 'kex',
     offered: ['diffie-hellman-group14-sha1'],
@@ -34,7 +41,9 @@ const samples: { [C in ErrorCode]: Details[C] } = {
   'collect.connection-lost': { command: 'show run', receivedBytes: 4_096 },
   'collect.too-long': { limitMs: 1_800_000 },
   'collect.too-large': { limitBytes: 67_108_864 },
+  'collect.standby': { ha: 'Secondary - Standby Ready' },
   'collect.not-ready': { reply: 'The connection to mcpd has been lost' },
+  'collect.archive-failed': { archive: 'ucs', step: 'make', reply: 'There is not enough space on /var' },
   'verify.incomplete': { artefact: 'running-config', because: 'no `: end`', lines: 63 },
   'verify.shrunk': {
     artefact: 'running-config',
@@ -91,7 +100,7 @@ group('every code', () => {
     }
   });
 
-  const unions = new Set(['connect.no-common-algorithm', 'run.interrupted']);
+  const unions = new Set(['connect.no-common-algorithm', 'collect.archive-failed', 'run.interrupted']);
   test.each(failures.filter(({ code }) => !unions.has(code)))(
     '$code stays one harmless line of bounded length, whatever a device says',
     ({ code, detail }) => {
@@ -192,6 +201,21 @@ group('what to do', () => {
     expect(of('wrong-passphrase')).toContain('correct `passphrase`');
     expect(of('other-format')).toContain('convert the key: `ssh-keygen -p -f FILE -m PEM`');
     expect(of('public')).toContain('private key');
+  });
+
+  test('of a secret that Vault does not give says what to do about that', () => {
+    const of = (vault: VaultTrouble) =>
+      describe({ code: 'inventory.secret-unavailable', detail: { reference: 'k', problem: 'x', vault } })
+        .todo;
+    expect(of('unreachable')).toContain('`vault.address`');
+    expect(of('untrusted')).toContain('`vault.ca_file`');
+    expect(of('sealed')).toContain('unseal Vault');
+    expect(of('busy')).toContain('log of Vault');
+    expect(of('login')).toContain('new secret_id');
+    expect(of('token')).toContain('valid token');
+    expect(of('forbidden')).toContain('"read"');
+    expect(of('absent')).toContain('vault kv put');
+    expect(of('answer')).toContain('load balancer');
   });
 
   test('of a wrong platform names the nearest one', () => {

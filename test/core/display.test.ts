@@ -31,6 +31,9 @@ describe('harmless text', () => {
     ['a\rb', 'a\\x0db'],
     ['\u202egnp.exe', '\\u{202e}gnp.exe'],
     ['\ud83d', '\\u{d83d}'],
+    // Tags and fillers: letters that nobody sees.
+    ['a\u{e0061}b', 'a\\u{e0061}b'],
+    ['\u3164\u115f\ufe0f', '\\u{3164}\\u{115f}\\u{fe0f}'],
     ['😀 é', '😀 é'],
   ])('%j is shown as %j', (text, shown) => {
     expect(harmless(text)).toBe(shown);

@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { Writable } from 'node:stream';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
+import { systemClock } from '../../src/core/clock.ts';
 import type { Failure } from '../../src/core/errors.ts';
 import type { RunEnded, Settled } from '../../src/core/run.ts';
 import { createLog, type Log, type LogSettings } from '../../src/daemon/log.ts';
@@ -15,7 +16,7 @@ interface Written {
   readonly lines: () => string[];
 }
 
-function logTo(settings: Partial<LogSettings> = {}, silent = false): Written {
+function logTo(settings: Partial<LogSettings> = {}, silent = false, clock = systemClock): Written {
   let text = '';
   const to = new Writable({
     decodeStrings: false,
@@ -24,7 +25,7 @@ function logTo(settings: Partial<LogSettings> = {}, silent = false): Written {
       done();
     },
   });
-  const log = createLog({ level: 'info', format: 'json', ...settings }, silent, {}, to);
+  const log = createLog({ level: 'info', format: 'json', ...settings }, clock, silent, {}, to);
   return { log, text: () => text, lines: () => text.split('\n').slice(0, -1) };
 }
 
@@ -41,6 +42,8 @@ function run(settled: Settled, over: Partial<RunEnded> = {}): RunEnded {
     restorable: 'yes',
     restorableBecause: null,
     artefacts: [],
+    unsaved: null,
+    archives: [],
     stack: null,
     ...over,
   };
@@ -90,6 +93,39 @@ describe('the log', () => {
     expect(records[4]).toMatchObject({ cause: 'collector_down', slot: '2026-03-01T02:00:00.000Z' });
   });
 
+  it('says of a success what it is worth, and that the device has unsaved changes', () => {
+    const { log, lines } = logTo();
+    log.runEnded(run(unchanged, { unsaved: true, restorable: 'partial' }));
+    log.runEnded(run(changed, { unsaved: false }));
+    const [unsaved, saved] = lines().map((line) => JSON.parse(line) as Record<string, unknown>);
+    expect(unsaved).toMatchObject({ unsaved: true, restorable: 'partial' });
+    expect(saved).not.toHaveProperty('unsaved');
+    expect(saved).toMatchObject({ restorable: 'yes' });
+  });
+
+  it('has a line of its own for each archive, a failure where it is none of the run', () => {
+    const { log, lines } = logTo();
+    const detail = { archive: 'ucs', step: 'make', reply: 'no space' } as const;
+    log.runEnded(
+      run(unchanged, {
+        archives: [
+          { name: 'scf', bytes: 10, failure: null },
+          { name: 'ucs', bytes: null, failure: { code: 'collect.archive-failed', detail } },
+        ],
+      }),
+    );
+    const records = lines().map((line) => JSON.parse(line) as Record<string, unknown>);
+    expect(records.map(({ level, message, archive }) => [level, message, archive])).toEqual([
+      ['info', 'backup unchanged', undefined],
+      ['info', 'archive stored', 'scf'],
+      ['error', 'backup failure', 'ucs'],
+    ]);
+    expect(records[2]).toMatchObject({
+      ...{ event: 'archive failed', code: 'collect.archive-failed', device: 'fw1', run_id: 'run-1' },
+      todo: expect.any(String),
+    });
+  });
+
   it('says the same in plain lines', () => {
     const { log, lines } = logTo({ format: 'plain' });
     log.runEnded(run({ outcome: 'failed', failure: timeout }));
@@ -133,7 +169,7 @@ describe('the log', () => {
     const broken = new Writable({ write: (_piece, _encoding, done) => done(new Error('ENOSPC')) });
     broken.on('error', () => {});
     const told: string[] = [];
-    const log = createLog({ level: 'info', format: 'json' }, false, {}, broken);
+    const log = createLog({ level: 'info', format: 'json' }, systemClock, false, {}, broken);
     log.countedBy({
       logged: (level) => told.push(level),
       logDropped: (sink) => told.push(`dropped ${sink}`),
@@ -231,11 +267,20 @@ describe('whatever a device calls itself', () => {
   });
 });
 
+it.each(['json', 'plain'] as const)('the time of a line (%s) is that of the clock it was given', (format) => {
+  const { log, text } = logTo({ format }, false, {
+    ...systemClock,
+    nowMs: () => Date.UTC(2026, 0, 2, 3, 4, 5),
+  });
+  log.info('fine', {});
+  expect(text()).toContain('2026-01-02T03:04:05.000Z');
+});
+
 describe('under systemd', () => {
   const source = new URL('../../src/daemon/log.ts', import.meta.url).href;
   const script = `
     const { createLog } = await import(${JSON.stringify(source)});
-    const log = createLog({ level: 'info', format: 'plain' }, false, process.env);
+    const log = createLog({ level: 'info', format: 'plain' }, { nowMs: () => Date.now() }, false, process.env);
     log.info('fine', {}); log.warn('odd', {}); log.unexpected('bad', new Error('x'));`;
 
   function stderrWith(journalStream: (file: number) => string): string[] {

@@ -2,8 +2,9 @@ import { readFileSync, writeFileSync } from 'node:fs';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { OperationError } from '../../src/core/errors.ts';
 import type { OwnedContext } from '../../src/daemon/context.ts';
+import { createTurns } from '../../src/daemon/lives.ts';
 import type { DaemonMetrics } from '../../src/daemon/metrics-source.ts';
-import { createReload } from '../../src/daemon/reload.ts';
+import { createReload, type ReloadHands } from '../../src/daemon/reload.ts';
 import type { PlannedDevice } from '../../src/inventory/precedence.ts';
 import type { Scheduler } from '../../src/scheduler/scheduler.ts';
 import { credentialsYaml, deviceYaml } from '../support/workspace.ts';
@@ -21,7 +22,7 @@ beforeEach(async () => {
 });
 afterEach(() => installation[Symbol.asyncDispose]());
 
-async function reloading(reread?: OwnedContext['reread']) {
+async function reloading(reread?: OwnedContext['reread'], web?: ReloadHands['web']) {
   const { context } = installation;
   const state = await context.changing();
   const { log, lines } = keptLog();
@@ -31,7 +32,18 @@ async function reloading(reread?: OwnedContext['reread']) {
   } as Partial<Scheduler> as Scheduler;
   const views = { loaded: () => {}, measure: async () => {} } as unknown as DaemonMetrics;
   const changed: OwnedContext = { ...context, reread: reread ?? context.reread };
-  const reload = createReload({ context: changed, state, scheduler, views, log });
+  const reload = createReload({
+    context: changed,
+    state,
+    scheduler,
+    views,
+    syslog: { configure: () => {} },
+    replication: { configure: () => {} },
+    lives: { settle: async () => {} },
+    web: web ?? (async () => () => {}),
+    inTurn: createTurns(),
+    log,
+  });
   return { reload, taken, lines, scheduler, state, context };
 }
 

@@ -22,13 +22,16 @@ import type {
   Services,
 } from '../../src/cli/services.ts';
 import type { Clock } from '../../src/core/clock.ts';
+import { systemClock } from '../../src/core/clock.ts';
 import type { Device } from '../../src/core/device.ts';
+import { unknownCondition } from '../../src/core/device.ts';
 import { BackupError, InvalidConfiguration, OperationError, UsageError } from '../../src/core/errors.ts';
 import type { RunEnded } from '../../src/core/run.ts';
 import { daemonAnswers, remoteServices } from '../../src/daemon/remote.ts';
 import type { RunRow, Version } from '../../src/ledger/ledger.ts';
 import { ask, type Opened, open, servicesWith } from '../http/fake-sources.ts';
 import { FakeClock } from '../support/fake-clock.ts';
+import { jumpHost } from '../support/jump-host.ts';
 
 /** Every byte, what ends a line of JSON or of a terminal, and what the wire uses itself. */
 const hostile = `${Array.from({ length: 256 }, (_, code) => String.fromCharCode(code)).join('')}\u2028"}\n{"__proto__":1}{"$map":[]}\n{"result":1}\n`;
@@ -67,6 +70,8 @@ function ended(device: string, settled: RunEnded['settled'] = { outcome: 'unchan
       restorable: null,
       restorableBecause: null,
       artefacts: [],
+      unsaved: null,
+      archives: [],
       stack: null,
     },
   };
@@ -116,12 +121,21 @@ const key: HostKey = {
   blob: Buffer.from([0, 255, 10, 13, 0xe9]),
 };
 const offered: OfferedKeys = {
-  ...{ device: 'fw1', host: '192.0.2.1', port: 22, offered: [key], pinned: [key], demanded: [], failure },
+  ...{
+    device: 'fw1',
+    jumpHost: false,
+    host: '192.0.2.1',
+    port: 22,
+    offered: [key],
+    pinned: [key],
+    demanded: [],
+    failure,
+  },
 };
 const status: DeviceStatus = {
   ...{ device: 'fw1', platform: 'cisco_asa', group: 'default', state: 'failing', restorable: 'partial' },
   ...{ restorableBecause: hostile, lastSuccessMs: null, lastAttemptMs: 1, nextRunMs: null, dueMs: null },
-  ...{ consecutiveFailures: 1, failure, runId },
+  ...{ facts: null, archives: [], consecutiveFailures: 1, failure, runId },
 };
 const missed: RunEntry = {
   ...row,
@@ -141,7 +155,15 @@ const held: Held = {
       platform: 'cisco_asa',
       trigger: 'manual',
     },
-    ...{ slotMs: 1, readAtMs: 2, serials: ['A'], restorable: 'yes', restorableBecause: null, maskKey: 'k' },
+    ...{
+      slotMs: 1,
+      readAtMs: 2,
+      condition: unknownCondition,
+      serials: ['A'],
+      restorable: 'yes',
+      restorableBecause: null,
+      maskKey: 'k',
+    },
     artefacts: [{ name: 'running-config', masked: hostile, sealed: null }],
     facts: { hostname: hostile, version: null, model: null, serial: null, changedBy: null, changedAt: null },
     rules: 'r',
@@ -175,14 +197,24 @@ const cases = [
   one('run', [runId], null),
   one('versions', ['fw1'], [version]),
   one('held', ['fw1'], [held]),
+  one(
+    'archives',
+    ['fw1'],
+    [
+      {
+        ...{ deviceId: 'fw1', name: 'ucs', runId, attemptedAtMs: 1, failure: null },
+        sealed: { digest: 'd', bytes: 10 },
+      },
+    ],
+  ),
   one('text', [version], hostile),
   one('messages', [[commit]], messages),
   one('compare', ['fw1', hostile, ''], comparison),
   one('transcript', ['fw1', null], { runId, text: hostile }),
   one('transcript', ['fw1', runId], null),
-  one('accept', ['fw1', runId], commit),
-  one('release', ['readonly'], undefined),
-  one('trust', [[{ device: 'fw1', keys: [key] }], true], undefined),
+  one('accept', ['fw1', runId, 'alice as roundsman'], commit),
+  one('release', ['readonly', 'uid 10001'], undefined),
+  one('trust', [[{ device: 'fw1', jumpHost: false, keys: [key] }], true], undefined),
   one('sealed', ['fw1', 'running-config', null], { bytes: Buffer.from([0, 1, 0xfe]), runId }),
   one('sealed', ['fw1', 'running-config', runId], null),
 ];
@@ -201,6 +233,24 @@ describe('a call through the socket', () => {
     expect(seen).toStrictEqual([args]);
   });
 
+  it('accept and release tell who runs the command, where nobody is named', async () => {
+    const told: unknown[] = [];
+    const keep = (...given: unknown[]) => Promise.resolve(void told.push(given));
+    opened = await open(
+      { services: servicesWith({ accept: keep as never, release: keep }) },
+      { listen: null },
+    );
+    const services = remoteServices(opened.socket, servicesWith({}), systemClock, 'alice as roundsman');
+    await services.accept('fw1', runId);
+    await services.release('readonly');
+    expect(told).toEqual([
+      ['fw1', runId, 'alice as roundsman'],
+      ['readonly', 'alice as roundsman'],
+    ]);
+    const line = 'alice\nbackup failure';
+    await expect(services.accept('fw1', runId, line)).rejects.toThrow('does not understand');
+  });
+
   it('fleet comes without the passwords that the inventory holds literally', async () => {
     const device = {
       name: 'fw1',
@@ -211,6 +261,12 @@ describe('a call through the socket', () => {
         privateKey: { file: '/k' },
         passphrase: { literal: 'hunter4' },
       },
+      jump: [
+        jumpHost('bastion', 22, {
+          credentials: { password: { literal: 'hunter5' }, passphrase: { literal: 'hunter6' } },
+        }),
+      ],
+      archives: [{ name: 'ucs', schedule: '0 3 * * 0', timezone: 'UTC', passphrase: { literal: 'hunter7' } }],
     } as unknown as Device;
     const fleet: Fleet = { devices: [device], groups: ['default'], gone: ['fw0'], warnings: [] };
     const services = await remote({ fleet: () => Promise.resolve(fleet) });
@@ -221,6 +277,9 @@ describe('a call through the socket', () => {
       privateKey: { file: '/k' },
       username: 'backup',
     });
+    expect(got.devices[0]?.jump).toMatchObject([
+      { name: 'bastion', credentials: { password: { literal: '' } } },
+    ]);
     expect(got).toMatchObject({ groups: ['default'], gone: ['fw0'] });
     expect(device.credentials.password).toEqual({ literal: 'hunter2' });
   });
@@ -338,8 +397,26 @@ describe('what stays with the caller', () => {
   });
 
   it('nothing is asked of an identity where nothing is sealed', async () => {
-    const services = await remote({ sealed: () => Promise.resolve(null) });
+    const services = await remote(
+      { sealed: () => Promise.resolve(null) },
+      { restore: () => Promise.resolve(null) },
+    );
     expect(await services.restore('fw1', 'running-config', null, '/absent')).toBeNull();
+  });
+
+  it('an archive is opened here, from the disk: it may be larger than an answer can be', async () => {
+    const asked: unknown[] = [];
+    const services = await remote(
+      { sealed: () => Promise.resolve(null) },
+      {
+        restore: (...args) => {
+          asked.push(args);
+          return Promise.resolve({ bytes: Buffer.from([1]), runId });
+        },
+      },
+    );
+    expect(await services.restore('lb1', 'ucs', runId, '/id')).toEqual({ bytes: Buffer.from([1]), runId });
+    expect(asked).toEqual([['lb1', 'ucs', runId, '/id']]);
   });
 
   it.each(['init', 'restore', 'check', 'keysFromFile', 'daemon'])(

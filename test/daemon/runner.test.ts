@@ -47,6 +47,7 @@ async function runnerWith(
       (...args: unknown[]) =>
         void told.push([String(name), ...args]),
   });
+  context.commitsTo(metrics);
   const runner: Runner = await createRunner(changed, await context.changing(), metrics);
   const run = () =>
     runner.run({

@@ -51,15 +51,27 @@ describe('config/roundsman.example.yaml', () => {
       'blackout',
       'catch_up_spread',
       'http',
+      'syslog',
       'log',
       'git',
       'secrets',
+      'vault',
       'retention',
       'transcripts',
     ];
     expect([...text.matchAll(/^(\w+):/gm)].map((match) => match[1])).toEqual(keys);
     for (const key of [
       'listen',
+      'hosts',
+      'web_config_file',
+      'tokens',
+      'udp',
+      'tcp',
+      'tls',
+      'quiet',
+      'at_most',
+      'per_device',
+      'in_total',
       'level',
       'format',
       'readers_group',
@@ -71,7 +83,7 @@ describe('config/roundsman.example.yaml', () => {
       'sealed',
       'runs',
     ])
-      expect(text).toMatch(new RegExp(`^(?: +|http: \\{ )${key}:`, 'm'));
+      expect(text).toMatch(new RegExp(`^ +${key}:`, 'm'));
   });
 });
 
@@ -92,13 +104,19 @@ describe('settings', () => {
       maxAgeMs: null,
       blackout: [],
       catchUpSpreadMs: 900_000,
-      http: { listen: { host: '127.0.0.1', port: 9724 } },
+      http: { listen: { host: '127.0.0.1', port: 9724 }, hosts: [], tokens: [], web: null },
+      syslog: {
+        ...{ udp: null, tcp: null, tls: null },
+        ...{ quietMs: 120_000, atMostMs: 600_000, perDevice: 6, inTotal: 120 },
+      },
       log: { level: 'info', format: 'json' },
+      git: { remotes: [] },
       secrets: {
         recipients: [],
         fingerprintKey: { file: join(dirname(file), 'fingerprint.key') },
         inGit: 'masked',
       },
+      vault: null,
       retention: { sealedMs: 400 * 86_400_000, runsMs: 400 * 86_400_000, transcriptsMs: 14 * 86_400_000 },
       transcripts: 'off',
       warnings: [],
@@ -121,6 +139,14 @@ max_age: 2d
 blackout: [{ schedule: "0 22 * * fri", duration: 8h }]
 catch_up_spread: 1m
 http: { listen: "[::1]:9999" }
+syslog:
+  udp: 0.0.0.0:514
+  tcp: "[::]:5514"
+  tls: { listen: 192.0.2.5:6514, certificate: tls.pem, key: { credential: tls }, client_ca: /etc/ca.pem }
+  quiet: 30s
+  at_most: 5m
+  per_device: 12
+  in_total: 60
 log: { level: debug, format: plain }
 secrets:
   recipients: [${recipient}, ${second}]
@@ -129,6 +155,13 @@ secrets:
 retention: { sealed: 30d, runs: 90d, transcripts: 12h }
 transcripts: failed
 git:
+  remotes:
+    - name: mirror
+      url: ssh://git@git.example.net:2222/net/configs.git
+      private_key: { credential: push-key }
+      host_key: [git.example.net ssh-ed25519 AAAAC3Nza comment, ecdsa-sha2-nistp256 AAAAE2Vjz==]
+    - { name: hosted, url: "https://git.example.net/net/configs.git", username: roundsman, password: { file: token }, ca: ca.pem }
+    - { name: near, url: "file:///srv/configs.git" }
 `,
       'roundsman.yaml',
     );
@@ -142,12 +175,62 @@ git:
       maxAgeMs: 172_800_000,
       blackout: [{ schedule: '0 22 * * fri', durationMs: 28_800_000 }],
       http: { listen: { host: '::1', port: 9999 } },
+      syslog: {
+        udp: { host: '0.0.0.0', port: 514 },
+        tcp: { host: '::', port: 5514 },
+        tls: {
+          at: { host: '192.0.2.5', port: 6514 },
+          certificate: join(dirname(file), 'tls.pem'),
+          key: { credential: 'tls' },
+          clientCa: '/etc/ca.pem',
+        },
+        ...{ quietMs: 30_000, atMostMs: 300_000, perDevice: 12, inTotal: 60 },
+      },
       log: { level: 'debug', format: 'plain' },
       secrets: { fingerprintKey: { credential: 'fingerprint' } },
+      git: {
+        remotes: [
+          {
+            name: 'mirror',
+            url: 'ssh://git@git.example.net:2222/net/configs.git',
+            access: {
+              way: 'ssh',
+              privateKey: { credential: 'push-key' },
+              hostKeys: ['ssh-ed25519 AAAAC3Nza', 'ecdsa-sha2-nistp256 AAAAE2Vjz=='],
+            },
+          },
+          {
+            name: 'hosted',
+            url: 'https://git.example.net/net/configs.git',
+            access: {
+              way: 'https',
+              login: { username: 'roundsman', password: { file: join(dirname(file), 'token') } },
+              ca: join(dirname(file), 'ca.pem'),
+            },
+          },
+          { name: 'near', url: 'file:///srv/configs.git', access: { way: 'file' } },
+        ],
+      },
       retention: { sealedMs: 2_592_000_000, runsMs: 7_776_000_000, transcriptsMs: 43_200_000 },
       transcripts: 'failed',
       warnings: [],
     });
+  });
+
+  it('name each remote once: its name is that of a metric and a file', () => {
+    expectMistakes(`git:
+  remotes:
+    - { name: mirror, url: "file:///srv/a.git" }
+    - { name: other, url: "file:///srv/b.git" }
+    - { name: mirror, url: "file:///srv/c.git" } #! git.remotes[2].name | is used twice
+`);
+  });
+
+  it('show no password that was written into the URL of a remote', () => {
+    const text = 'git: { remotes: [{ name: a, url: "https://u:hunter2-canary@git.example.net/x" }] }\n';
+    expect(JSON.stringify(problemsOf(() => load(text)))).not.toContain('canary');
+    const token = 'git: { remotes: [{ name: a, url: "https://hunter2-canary@git.example.net/x" }] }\n';
+    expect(JSON.stringify(problemsOf(() => load(token)))).not.toContain('canary');
   });
 
   it('with mistakes name all of them at once, with path, line and nearest word', () => {
@@ -159,13 +242,42 @@ splay: 5 #! splay | has no unit
 retry_later: 1h30m #! retry_later | expected a duration such as
 socket: /${'s'.repeat(107)} #! socket | is 108 bytes long
 inventory: ~/devices.yaml #! inventory | ~ is not expanded
+syslog:
+  udp: syslog.example.net:514 #! syslog.udp | expected an IP address and a port
+  tcp: 5514 #! syslog.tcp | expected HOST:PORT such as 0.0.0.0:5514
+  tls: { listen: 0.0.0.0:6514, certificate: tls.pem } #! syslog.tls.key | is missing
+  quiet: 0s #! syslog.quiet | from 1s to 1h
+  per_device: 0 #! syslog.per_device | whole number from 1 to 60
 http:
-  listen: 0.0.0.0:9724 #! http.listen | loopback
+  listen: example.net:9724 #! http.listen | expected an IP address and a port such as 127.0.0.1:9724
   tls: {} #! http.tls | unknown key
 log: { level: verbose, format: jsn } #! log.level | error, warn, info or debug #! log.format | json or plain | json
 git:
   readers_group: netops #! git.readers_group | not available in this version
-  remotes: [ssh://git.example.net/configs] #! git.remotes | not available in this version
+  remotes:
+    - { name: Mirror, url: "ssh://git@git.example.net/configs" } #! git.remotes[0].name | not a valid name | mirror
+    - name: no-key #! git.remotes[1].private_key | is missing #! git.remotes[1].host_key | is missing
+      url: ssh://git@git.example.net/configs
+      password: { file: token } #! git.remotes[1].password | has no meaning for a remote that is reached by ssh
+    - name: fingerprint
+      url: git@git.example.net:configs.git
+      private_key: { file: push.key }
+      host_key: SHA256:AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA #! git.remotes[2].host_key | is a fingerprint
+    - name: token
+      url: https://git.example.net/configs
+      username: roundsman
+      password: null #! git.remotes[3].password | both or neither
+      host_key: ssh-ed25519 AAAAC3Nza #! git.remotes[3].host_key | has no meaning for a remote that is reached by https
+    - name: secret
+      url: https://roundsman:hunter2@git.example.net/configs #! git.remotes[4].url | holds a user or a password
+    - name: clear
+      url: http://git.example.net/configs #! git.remotes[5].url | http is not encrypted
+    - name: option
+      url: "--upload-pack=touch" #! git.remotes[6].url | expected ssh://
+    - name: helper
+      url: "ext::sh -c id" #! git.remotes[7].url | expected ssh://
+    - name: way
+      url: 5 #! git.remotes[8].url | expected ssh://
   sign_key: { file: key } #! git.sign_key | not available in this version
   remote: [] #! git.remote | unknown key | remotes
 secrets:
@@ -225,6 +337,69 @@ secrets:
   ])('refuse to listen at %s', (listen) => {
     const [problem] = problemsOf(() => load(`http: { listen: "${listen}" }`));
     expect(problem?.path).toBe('http.listen');
+  });
+
+  it('say how Vault is reached, by a token or by an AppRole', () => {
+    const file = temporaryFile(
+      'vault:\n  address: https://vault.example.net:8200/\n  namespace: admin/network\n  ca_file: ca.pem\n' +
+        '  auth: { approle: { role_id: r, secret_id: { file: secret-id } } }\n' +
+        'secrets: { fingerprint_key: { vault: { path: roundsman, key: fingerprint } } }\n',
+      'roundsman.yaml',
+    );
+    const { vault, secrets } = loadSettings(file);
+    expect(vault).toEqual({
+      address: 'https://vault.example.net:8200',
+      namespace: 'admin/network',
+      caFile: join(dirname(file), 'ca.pem'),
+      auth: {
+        approle: { mount: 'approle', roleId: 'r', secretId: { file: join(dirname(file), 'secret-id') } },
+      },
+    });
+    expect(secrets.fingerprintKey).toEqual({
+      vault: { mount: 'secret', path: 'roundsman', key: 'fingerprint' },
+    });
+    const [http] = ['http://127.0.0.1:8100/agent/', 'http://localhost:8100', 'http://[::1]:8100'].map(
+      (address) => load(`vault: { address: "${address}", auth: { token: { env: T } } }`).vault,
+    );
+    expect(http).toMatchObject({ address: 'http://127.0.0.1:8100/agent', auth: { token: { env: 'T' } } });
+  });
+
+  it.each([
+    ['address: http://vault.example.net:8200', 'vault.address', 'http would show every secret'],
+    ['address: vault.example.net', 'vault.address', 'expected a URL'],
+    ['address: ftp://vault.example.net', 'vault.address', 'expected a URL'],
+    ['address: "https://CANARY:CANARY@vault.example.net"', 'vault.address', 'nothing but'],
+    ['address: "https://vault.example.net/?a=CANARY"', 'vault.address', 'nothing but'],
+    ['namespace: "a\\r\\nb"', 'vault.namespace', 'expected a namespace'],
+    ['namespace: ../root', 'vault.namespace', 'expected a namespace'],
+    ['auth: {}', 'vault.auth', 'expected {token'],
+    [
+      'auth: { token: { env: A }, approle: { role_id: a, secret_id: { env: B } } }',
+      'vault.auth',
+      'expected {token',
+    ],
+    ['auth: { token: CANARY }', 'vault.auth.token', 'expected a reference'],
+    ['auth: { token: { vault: { path: a, key: b } } }', 'vault.auth.token', 'cannot lie in it'],
+    [
+      'auth: { approle: { role_id: a, secret_id: CANARY } }',
+      'vault.auth.approle.secret_id',
+      'expected a reference',
+    ],
+  ])('refuse Vault with %s', (line, path, part) => {
+    const right = ['address: https://vault.example.net', 'auth: { token: { env: A } }'];
+    const lines = [line, ...right.filter((one) => one.split(':')[0] !== line.split(':')[0])];
+    const problems = problemsOf(() => load(`vault:\n${lines.map((one) => `  ${one}\n`).join('')}`));
+    expect(problems.map((problem) => problem.path)).toEqual([path]);
+    expect(problems[0]?.message).toContain(part);
+    expect(JSON.stringify(problems)).not.toContain('CANARY');
+  });
+
+  it('with a reference into Vault and no word of how to reach it are a mistake', () => {
+    expectMistakes(`secrets:
+  fingerprint_key: { vault: { path: a, key: b } } #! secrets.fingerprint_key.vault | do not say how to reach Vault
+syslog:
+  tls: { listen: "0.0.0.0:6514", certificate: c, key: { vault: { path: a, key: b } } } #! syslog.tls.key.vault | do not say
+`);
   });
 
   it('an empty file and one that is no mapping are mistakes', () => {

@@ -1,5 +1,8 @@
 import { describe, expect, it } from 'vitest';
 import { driver } from '../../src/drivers/cisco_asa.ts';
+import { read } from '../support/conformance-reading.ts';
+import { loadCase } from '../support/devices/cases.ts';
+import type { DeviceSpec } from '../support/devices/spec.ts';
 import { cutsAtLines, factsIn, judged, masked, modesOf } from '../support/driver-probe.ts';
 
 const complete = `: Saved
@@ -54,6 +57,9 @@ describe('prompts of an ASA', () => {
     ['stby/sec/fw-hq/ctx-1# ', 'privileged', 'fw-hq'],
     ['actNoFailover/fw-hq> ', 'user', 'fw-hq'],
     ['SYS/CTX1/act/sec# ', 'privileged', 'SYS'],
+    ['fw-hq/customer-a/pri/act# ', 'privileged', 'fw-hq'],
+    ['fw-hq/customer-a> ', 'user', 'fw-hq'],
+    ['fw-hq/customer-a(config)# ', 'configuration', 'fw-hq'],
     ['fw_1.example.net# ', 'privileged', 'fw_1.example.net'],
     ['fw-hq(config)# ', 'configuration', 'fw-hq'],
     ['fw-hq/pri/act(config-if)# ', 'configuration', 'fw-hq'],
@@ -126,6 +132,63 @@ describe('enable on an ASA', () => {
     const line = 'fw-hq# Beginning configuration replication: Sending to mate. ';
     expect(modesOf(driver, line).map(({ mode }) => mode)).toEqual(['replication']);
   });
+});
+
+describe('the option elevate', () => {
+  const option = driver.options?.find(({ name }) => name === 'elevate');
+  const takes = option?.takes;
+  if (typeof takes !== 'object' || !('matching' in takes)) throw new Error('it takes what matches');
+
+  it.each(['enable', 'enable 1', 'enable 5', 'enable 15', 'login'])('takes %j', (value) => {
+    expect(value).toMatch(takes.matching);
+  });
+
+  it.each([
+    '',
+    'enable 0',
+    'enable 16',
+    'enable 5 ',
+    'enable  5',
+    'login\nreload',
+    'logout',
+    'enable;reload',
+  ])('does not take %j', (value) => {
+    expect(value).not.toMatch(takes.matching);
+  });
+
+  const session = async (elevate: string, change: Partial<DeviceSpec> = {}) => {
+    const fixture = loadCase('cisco_asa', 'login');
+    const { persona } = await read(driver, {
+      ...fixture,
+      options: { elevate },
+      device: { ...fixture.device, ...change },
+    });
+    return persona.typed.slice(0, 4).map(({ kind, text }) => `${kind} ${text}`);
+  };
+
+  it('is typed as it is, and `login` is asked for a name before the password of the account', async () => {
+    expect(await session('login')).toEqual([
+      'line login',
+      'secret backup',
+      'secret the-login-password',
+      'line terminal pager 0',
+    ]);
+    expect((await session('enable 5', { enable: 'level-5' })).slice(0, 3)).toEqual([
+      'line enable 5',
+      'secret level-5',
+      'line terminal pager 0',
+    ]);
+  });
+
+  it.each(['login', 'enable 5'])(
+    '%s that is refused types each credential once and fails',
+    async (elevate) => {
+      const thrown = await session(elevate, { enable: 'other', faults: { enableRefused: true } }).catch(
+        (error: unknown) => error,
+      );
+      expect(thrown).toMatchObject({ code: 'login.enable-rejected' });
+    },
+  );
 });
 
 describe('a copy of an ASA', () => {
@@ -234,10 +297,15 @@ describe('what an ASA copy restores', () => {
     expect(worst(line)).toEqual([]);
   });
 
-  it('a device with several contexts is said to be read in part', () => {
-    expect(worst('ASA Version 9.8(3)235 <system>')).toEqual(['partial']);
-    expect(worst('ASA Version 9.14(2)15 <context>')).toEqual(['partial']);
-    expect(worst('ASA Version 9.12(4)67 ')).toEqual([]);
+  it('the head of a copy tells of several contexts where "show mode" was refused', () => {
+    const worthOf = (version: string) => {
+      const texts: Record<string, string> = { 'running-config': `: Saved\n${version}\n` };
+      return driver.state?.({ text: (name) => texts[name] ?? null, options: {}, dialogue: 'terminal' }).worth;
+    };
+    const inPart = { is: 'partial', because: expect.stringContaining('several security contexts') };
+    expect(worthOf('ASA Version 9.8(3)235 <system>')).toEqual([inPart]);
+    expect(worthOf('ASA Version 9.14(2)15 <context>')).toEqual([inPart]);
+    expect(worthOf('ASA Version 9.12(4)67 ')).toBeUndefined();
   });
 });
 

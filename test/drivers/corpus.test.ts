@@ -1,4 +1,4 @@
-import { readdirSync } from 'node:fs';
+import { existsSync, readdirSync } from 'node:fs';
 import { load } from 'js-yaml';
 import { describe, expect, it } from 'vitest';
 import type { Driver } from '../../src/drivers/driver.ts';
@@ -25,7 +25,7 @@ function driverOf(id: string): Driver {
 
 const root = corpusDir ?? '/nowhere';
 const filesOf = (id: string): readonly string[] =>
-  corpusDir === null ? [] : readdirSync(`${root}/${id}`).sort();
+  existsSync(`${root}/${id}`) ? readdirSync(`${root}/${id}`).sort() : [];
 const read = (id: string, file: string): string => latin1File(`${root}/${id}/${file}`);
 
 /** What a file of transcripts writes as `\r`, `\x20` and `\"` in a block of YAML. */
@@ -299,6 +299,73 @@ describe.skipIf(corpusDir === null)(`outputs of the corpus${suffix}`, () => {
     });
   });
 
+  it('the table of contexts of an ASA lists three, one of them the admin context', () => {
+    const listing = read('cisco_asa', 'command-output__genieparser__ShowContext-golden_output_output.txt');
+    const items = (name: string) => {
+      const command = driverOf('cisco_asa').commands.find((one) => one.name === name);
+      return command?.forEach?.items(listing, { text: () => null, options: {}, dialogue: 'terminal' });
+    };
+    expect(items('context-{context}.running-config')).toEqual([
+      { context: 'pod1' },
+      { context: 'pod2' },
+      { context: 'admin' },
+    ]);
+    expect(items('back-to-{context}')).toEqual([{ context: 'admin' }]);
+  });
+
+  it.each([
+    ['ntc-templates__cisco_asa_show_failover.raw', 'Primary - Active', 'JAF1610ALGM'],
+    ['ntc-templates__cisco_asa_show_failover1.raw', 'Primary - Active', 'JAD123456EW'],
+    [
+      'ntc-templates__cisco_asa_show_failoveractiveactive.raw',
+      'Primary - Group 1 Active, Group 2 Standby Ready',
+      null,
+    ],
+    [
+      'pyntc__show_failover_groups_active_active.txt',
+      'Primary - Group 1 Active, Group 2 Standby Ready',
+      null,
+    ],
+  ])('%s tells of the pair', (file, ha, partner) => {
+    const texts: Record<string, string> = { failover: read('cisco_asa', `command-output__${file}`) };
+    const seen = { text: (name: string) => texts[name] ?? null, options: {}, dialogue: 'terminal' };
+    expect(driverOf('cisco_asa').state?.(seen)).toEqual({
+      ha,
+      standby: false,
+      ...(partner === null ? {} : { partnerSerials: [partner] }),
+    });
+  });
+
+  it('an ASA that nobody changed since its start has nothing to save', () => {
+    const recorded = simulation(
+      'cisco_asa',
+      'transcript__oxidized__asa_5512_9.12-4-67_single-context_simulation.yaml',
+    );
+    const texts: Record<string, string> = {
+      version: answer(recorded, 'show version'),
+      mode: answer(recorded, 'show mode'),
+      'running-config': answer(recorded, 'more system:running-config'),
+    };
+    const seen = { text: (name: string) => texts[name] ?? null, options: {}, dialogue: 'terminal' };
+    expect(driverOf('cisco_asa').state?.(seen)).toEqual({ unsaved: false });
+  });
+
+  it('every message in the logs of an ASA is about traffic, and its header names the device or nothing', () => {
+    const { changes } = driverOf('cisco_asa');
+    const names = new Set<string | undefined>();
+    let messages = 0;
+    for (const file of filesOf('cisco_asa').filter((name) => name.startsWith('syslog'))) {
+      for (const line of read('cisco_asa', file).split('\n')) {
+        if (!line.includes('%ASA-')) continue;
+        messages++;
+        expect(changes?.messages.filter((rule) => rule.line.test(line))).toEqual([]);
+        for (const rule of changes?.device ?? []) names.add(rule.exec(line)?.groups?.name);
+      }
+    }
+    expect(messages).toBeGreaterThan(10);
+    expect([...names].filter((name) => name !== undefined)).toEqual(['HQ-ASA5585']);
+  });
+
   it('every "get system status" gives all four facts', () => {
     const files = filesOf('fortinet_fortigate').filter((name) => name.includes('get_system_status'));
     expect(files.length).toBeGreaterThan(4);
@@ -309,6 +376,79 @@ describe.skipIf(corpusDir === null)(`outputs of the corpus${suffix}`, () => {
         facts: ['hostname', 'model', 'serial', 'version'],
       });
     }
+  });
+
+  const fortiState = (texts: { readonly [command: string]: string }) =>
+    driverOf('fortinet_fortigate').state?.({
+      text: (name) => texts[name] ?? null,
+      options: { method: 'shell' },
+      dialogue: 'terminal',
+    });
+
+  it.each([
+    ['ntc-templates__fortinet_get_system_status.raw', 'a-p, master'],
+    ['ntc-templates__fortinet_get_system_status_7.0.raw', null],
+    ['ntc-templates__fortinet_get_system_status_7.0_1801f.raw', 'a-p, primary'],
+    ['ntc-templates__fortinet_get_system_status_7.0_eval.raw', null],
+    ['ntc-templates__fortinet_get_system_status_7.4.8.raw', null],
+    ['napalm-fortios__get_system_status.txt', 'a-p, master'],
+  ])('%s tells whether the FortiGate is one of a cluster', (file, ha) => {
+    const status = read('fortinet_fortigate', `command-output__${file}`);
+    expect(fortiState({ status })).toEqual(ha === null ? {} : { ha, standby: false, partnerSerials: [] });
+  });
+
+  it.each([
+    ['5.6', 'a-p, slave', 'FG200Dxxxxxxxxxx', 'FG200Dyyyyyyyyyy'],
+    ['5.6', 'a-p, master', 'FG200Dyyyyyyyyyy', 'FG200Dxxxxxxxxxx'],
+    ['7.0_hbdev', 'a-p, primary', 'FGT40XXXXXXXXXXX', 'FGT40YYYYYYYYYYY'],
+    // Both have one number there, as they were made anonymous.
+    ['6.4', 'a-p, primary', 'FGXXXXXXXXXXXXXX', null],
+  ])('"get system ha status" of %s, read at the unit that is %j', (version, mode, own, partner) => {
+    const members = `command-output__ntc-templates__fortinet_get_system_ha_status_${version}.raw`;
+    const state = fortiState({
+      status: `Serial-Number: ${own}\nCurrent HA mode: ${mode}\n`,
+      'ha-status': read('fortinet_fortigate', members),
+    });
+    expect(state).toEqual({
+      ha: mode,
+      standby: mode.endsWith('slave'),
+      sync: 'in-sync',
+      partnerSerials: partner === null ? [] : [partner],
+    });
+  });
+
+  it('the FortiGate 3001F names its partner, in the format of 7.4', () => {
+    const recorded = simulation(
+      'fortinet_fortigate',
+      'transcript__oxidized__fortigate_FortiGate-3001F_7.4.8_HA_simulation.yaml',
+    );
+    const status = answer(recorded, 'get system status');
+    expect(fortiState({ status, 'ha-status': answer(recorded, 'get system ha status') })).toEqual({
+      ha: expect.stringMatching(/^a-p, primary/),
+      standby: false,
+      sync: 'in-sync',
+      partnerSerials: ['FG3K100000000001'],
+    });
+  });
+
+  it('no complete configuration of a FortiGate is taken for the view of an account with fewer rights', () => {
+    const complete = configurations.filter(({ id }) => id === 'fortinet_fortigate');
+    expect(complete.length).toBeGreaterThan(6);
+    for (const { name, text } of complete)
+      expect({ name, state: fortiState({ 'running-config': text }) }).toEqual({ name, state: {} });
+  });
+
+  it('no message in the logs of a FortiGate about traffic is a change', () => {
+    const { changes } = driverOf('fortinet_fortigate');
+    let messages = 0;
+    for (const file of filesOf('fortinet_fortigate').filter((name) => name.startsWith('syslog'))) {
+      for (const line of read('fortinet_fortigate', file).split('\n')) {
+        if (!line.includes('logid=')) continue;
+        messages++;
+        expect(changes?.messages.filter((rule) => rule.line.test(line))).toEqual([]);
+      }
+    }
+    expect(messages).toBeGreaterThan(2);
   });
 
   it('no first line of a configuration or an output is a refusal', () => {

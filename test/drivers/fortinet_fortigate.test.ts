@@ -111,8 +111,11 @@ describe('prompts of a FortiGate', () => {
     ['fw-hq(Secondary) # ', 'administrator', 'fw-hq'],
     ['fw-hq $ ', 'limited', 'fw-hq'],
     ['fw-hq (shop) $ ', 'limited', 'fw-hq'],
-    ['fw-hq (global) # ', 'inside', 'fw-hq'],
-    ['fw-hq(Primary) (global) # ', 'inside', 'fw-hq'],
+    ['fw-hq (shop) # ', 'inside', 'fw-hq'],
+    ['fw-hq (global) # ', 'global', 'fw-hq'],
+    ['fw-hq (global) $ ', 'limited', 'fw-hq'],
+    ['fw-hq(Primary) (global) # ', 'global', 'fw-hq'],
+    ['fw-hq(Secondary) (shop) # ', 'inside', 'fw-hq'],
     ['fw-hq (a-long-vdom~) # ', 'inside', 'fw-hq'],
   ])('%j is the mode %s of %s', (line, mode, host) => {
     expect(modesOf(driver, line)).toEqual([{ mode, host }]);
@@ -136,6 +139,20 @@ describe('prompts of a FortiGate', () => {
     expect(dialogue.modes.limited).toMatchObject({ restorable: { is: 'partial' } });
     expect(dialogue.modes.inside).toMatchObject({ restorable: { is: 'partial' } });
     expect(dialogue.modes.administrator).not.toHaveProperty('restorable');
+    expect(dialogue.modes.global).not.toHaveProperty('restorable');
+  });
+
+  it('the global part is entered by us and by no login, and no VDOM is entered at all', () => {
+    const [dialogue] = driver.dialogues;
+    if (dialogue.channel !== 'shell') throw new Error('a FortiGate is read in a terminal');
+    expect(dialogue.greetedBy).not.toContain('global');
+    const typed = driver.commands.flatMap((command) => [
+      ...(command.before ?? []),
+      ...(command.keep === 'artefact' ? command.firstOf.map(({ send }) => send) : []),
+      ...(command.after ?? []),
+    ]);
+    expect(typed).toContain('config global');
+    expect(typed.filter((line) => /^(?:edit|config vdom|set|unset|delete)/.test(line))).toEqual([]);
   });
 
   it('a disclaimer is accepted with a bare key, and a forced change of password with nothing', () => {
@@ -190,6 +207,7 @@ describe('a copy of a FortiGate', () => {
       'an error in the middle',
       flat.replace('config system snmp', 'Command fail. Return code -61\nconfig system snmp'),
     ],
+    ['a pager between two lines', flat.replace('        set vdom', '--More--         set vdom')],
     ['an end too many', `${flat}end\n`],
     ['a lost next', flat.replace('    next\nend\nconfig router', 'config router')],
     ['a lost closing quote', flat.replace('"wan1"', '"wan1')],
@@ -359,13 +377,11 @@ describe('what a FortiGate copy restores', () => {
   const worst = (line: string) =>
     driver.restorable.filter((rule) => rule.line.test(line)).map(({ is }) => is);
 
-  it('is less where a key, the other VDOMs or half of the global section is missing', () => {
+  it('is less where a key or the other VDOMs are missing', () => {
     expect(worst('#private-encryption-key=bm90LXJlYWw=')).toEqual(['partial']);
+    expect(worst('    set private-data-encryption enable')).toEqual(['partial']);
+    expect(worst('    set private-data-encryption disable')).toEqual([]);
     expect(worst('#global_vdom=0:vd_name=root/root')).toEqual(['partial']);
-    expect(worst('#config-version=FGT60E-6.02-FW-build1066-191219:opmode=0:vdom=1:user=b')).toEqual([
-      'partial',
-    ]);
-    expect(worst('#config-version=FGT60E-6.2.3-FW-build1066-191219:opmode=0:vdom=0:user=b')).toEqual([]);
     expect(worst('#config-version=FGT60E-7.2.6-FW-build2795-250523:opmode=0:vdom=1:user=b')).toEqual([]);
     expect(worst('#global_vdom=1')).toEqual([]);
   });

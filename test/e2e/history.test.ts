@@ -309,7 +309,8 @@ describe.each(Object.entries(hostile))('what %s puts into its configuration', (n
     held = line.run_id;
     // What status says of the last attempt is in the words of the device.
     const answer = `show version\n       ^\nERROR: % Invalid input ${words} marker.\n`;
-    device(name).setFaults({ replace: { command: 'show version', with: answer } });
+    // Every command: of the others it may refuse each.
+    device(name).setFaults({ replace: { command: '', with: answer } });
     expect((await backup(name)).error?.code).toBe('collect.command-refused');
   }, 60_000);
 

@@ -1,12 +1,12 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { type FakeDevice, startFakeDevice } from '../support/devices/server.ts';
-import type { DeviceSpec, Faults, Platform } from '../support/devices/spec.ts';
+import type { DeviceSpec, Faults } from '../support/devices/spec.ts';
 import { asaConfig, bigipConfig, fortigateConfig } from '../support/samples.ts';
 import { type BackupLine, credentialsYaml, deviceYaml, Workspace } from '../support/workspace.ts';
 
 interface Victim {
   readonly name: string;
-  readonly platform: Platform;
+  readonly platform: keyof typeof configs;
   readonly what: string;
   readonly spec?: Partial<DeviceSpec>;
   /** Set after the first, good backup. */
@@ -18,11 +18,11 @@ interface Victim {
   readonly detail?: Readonly<Record<string, unknown>>;
 }
 
-const configs: Readonly<Record<Platform, { config: string; hostname: string }>> = {
+const configs = {
   cisco_asa: { config: asaConfig, hostname: 'fw-asa' },
   fortinet_fortigate: { config: fortigateConfig, hostname: 'fw-fgt' },
   f5_bigip: { config: bigipConfig, hostname: 'lb1' },
-};
+} as const;
 
 const short = 'timeouts: { connect: 5s, login: 4s, idle: 2s }';
 
@@ -90,13 +90,14 @@ const victims: readonly Victim[] = [
     what: "`% Invalid input detected at '^' marker.`",
     faults: {
       replace: {
-        command: 'show version',
-        with: "show version\n       ^\nERROR: % Invalid input detected at '^' marker.\n",
+        // To every command: each of the others may be refused.
+        command: '',
+        with: "       ^\nERROR: % Invalid input detected at '^' marker.\n",
       },
     },
     outcome: 'failed',
     code: 'collect.command-refused',
-    detail: { command: 'show version' },
+    detail: { command: 'show running-config' },
   },
   {
     name: 'asa-author',

@@ -21,6 +21,7 @@ function entry(runId: string, over: Partial<SpoolEntry> = {}): SpoolEntry {
     readAtMs: 1000,
     artefacts: [{ name: 'running-config', masked: 'hostname fw1\n', sealed: null }],
     facts: { hostname: 'fw1', version: null, model: null, serial: null, changedBy: null, changedAt: null },
+    condition: { ha: 'Active', standby: false, sync: null, unsaved: true },
     serials: ['ABC'],
     restorable: 'yes',
     restorableBecause: null,
@@ -40,6 +41,23 @@ describe('the spool', () => {
   afterEach(() => rmSync(root, { recursive: true, force: true }));
 
   const ids = (entries: readonly SpoolEntry[]) => entries.map(({ runId }) => runId);
+
+  it('reads an entry of a version that knew of no condition, and one whose condition is damaged', async () => {
+    const spool = await openSpool(dir);
+    const { condition, ...older } = entry('r1');
+    writeFileSync(join(dir, 'r1.json'), JSON.stringify(older));
+    const damaged = {
+      ...entry('r2', { readAtMs: 2000 }),
+      condition: { ha: 7, standby: 'no', unsaved: true },
+    };
+    writeFileSync(join(dir, 'r2.json'), JSON.stringify(damaged));
+    expect(condition.unsaved).toBe(true);
+    expect((await spool.waiting()).map((one) => one.condition)).toEqual([
+      { ha: null, standby: null, sync: null, unsaved: null },
+      { ha: null, standby: null, sync: null, unsaved: true },
+    ]);
+    expect(readdirSync(dir).filter((name) => name.endsWith('.damaged'))).toEqual([]);
+  });
 
   it('gives back what was put, oldest first, also to another process', async () => {
     const spool = await openSpool(dir);

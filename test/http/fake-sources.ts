@@ -4,8 +4,9 @@ import { connect } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { Services } from '../../src/cli/services.ts';
+import type { Access } from '../../src/http/access.ts';
 import { type HttpOptions, type HttpServer, openHttp } from '../../src/http/server.ts';
-import type { HttpSources } from '../../src/http/sources.ts';
+import type { Api, HttpSources } from '../../src/http/sources.ts';
 
 /** Services that fail at every call, except those that a test gives. */
 export function servicesWith(given: Partial<Services>): Services {
@@ -14,6 +15,29 @@ export function servicesWith(given: Partial<Services>): Services {
       return Reflect.get(target, name) ?? (() => Promise.reject(new Error(`not expected: ${String(name)}`)));
     },
   });
+}
+
+/** Nobody is known, and nothing beside loopback names is served. */
+export const nobody: Access = { hosts: [], tokens: [], users: new Map(), headers: {} };
+
+/** Answers every call with its own name and arguments. */
+function apiThatTells(told: string[]): Api {
+  const call =
+    (name: string) =>
+    (...args: unknown[]) => {
+      told.push(`${name} ${JSON.stringify(args)}`);
+      return Promise.resolve(JSON.stringify({ called: name, args }));
+    };
+  return {
+    status: call('status'),
+    runs: call('runs'),
+    versions: call('versions'),
+    text: call('text'),
+    diff: call('diff'),
+    backup: call('backup'),
+    accept: call('accept'),
+    release: call('release'),
+  };
 }
 
 export interface Opened extends AsyncDisposable {
@@ -38,6 +62,10 @@ export async function open(
   const socket = join(dir, 'control.sock');
   const server = await openHttp({
     listen: { host: '127.0.0.1', port: 0 },
+    tls: null,
+    access: nobody,
+    // Tests ask faster than any client should.
+    rate: { burst: 1_000_000, perSecond: 1_000_000 },
     socket,
     sources: {
       metrics: {
@@ -45,13 +73,15 @@ export async function open(
         render: () => Promise.resolve('up 1\n'),
       },
       readiness: () => ({ ready: true, reasons: [] }),
-      reload: (confirmed) => {
-        told.push(`reload ${confirmed}`);
+      reload: (confirmed, by) => {
+        told.push(`reload ${confirmed} by ${by}`);
         return Promise.resolve({ devices: 3 });
       },
-      pause: () => Promise.resolve(void told.push('pause')),
-      resume: () => Promise.resolve(void told.push('resume')),
+      pause: (by) => Promise.resolve(void told.push(`pause by ${by}`)),
+      resume: (by) => Promise.resolve(void told.push(`resume by ${by}`)),
       services: servicesWith({}),
+      api: apiThatTells(told),
+      refused: (need, address) => told.push(`refused ${need} ${address}`),
       unexpected: (error) => unexpected.push(error),
       ...sources,
     },

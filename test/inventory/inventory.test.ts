@@ -3,6 +3,8 @@ import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
+import { archiveNames } from '../../src/daemon/archives.ts';
+import { loadDrivers } from '../../src/drivers/registry.ts';
 import { loadInventory } from '../../src/inventory/inventory.ts';
 import { deviceSchema } from '../../src/inventory/inventory-schema.ts';
 import { knownAlgorithms } from '../../src/transport/algorithms.ts';
@@ -13,20 +15,70 @@ const load = (text: string, over: Partial<typeof options> = {}) =>
   loadInventory(temporaryFile(text), { ...options, ...over });
 const login = 'credentials:\n  a: { username: backup, agent: true }\n';
 
+const choices = new Map(
+  [...(await loadDrivers())].map(([id, driver]) => [
+    id,
+    { options: driver.options ?? [], archives: archiveNames(driver) },
+  ]),
+);
+
+describe('a reference into Vault', () => {
+  const inventory = (ref: string) =>
+    `credentials:\n  vault: { username: u, password: ${ref} }\ndevices:\n  - { name: lb, platform: f5_bigip, host: h, credentials: vault, options: { ucs: { schedule: "0 3 * * 0", passphrase: ${ref} } } }\n`;
+  const ref = '{ vault: { path: network/asa, key: password } }';
+
+  it('has the mount secret, unless it names one', () => {
+    const [device] = load(inventory(ref)).devices;
+    const expected = { vault: { mount: 'secret', path: 'network/asa', key: 'password' } };
+    expect(device?.credentials.password).toEqual(expected);
+    expect(device?.archives[0]?.passphrase).toEqual(expected);
+    const [other] = load(inventory('{ vault: { mount: kv/team, path: a, key: b } }')).devices;
+    expect(other?.credentials.password).toEqual({ vault: { mount: 'kv/team', path: 'a', key: 'b' } });
+  });
+
+  it('is a mistake wherever it stands, where the settings do not say how to reach Vault', () => {
+    const problems = problemsOf(() => load(inventory(ref), { vault: false }));
+    expect(problems.map(({ path, line }) => [path, line])).toEqual([
+      ['credentials.vault.password.vault', 2],
+      ['devices[0].options.ucs.passphrase.vault', 4],
+    ]);
+    expect(problems[0]?.message).toContain('the section vault:');
+    // Credentials and groups can be called so.
+    expect(load(inventory('{ env: A }'), { vault: false }).devices).toHaveLength(1);
+  });
+});
+
 describe('devices.example.yaml', () => {
   const file = fileURLToPath(new URL('../../devices.example.yaml', import.meta.url));
 
   it('is loaded without a problem or a warning', () => {
-    const { devices, groups, warnings } = loadInventory(file, { ...options, algorithms: knownAlgorithms });
+    const { devices, groups, warnings } = loadInventory(file, {
+      ...{ ...options, choices, algorithms: knownAlgorithms },
+    });
     expect(warnings).toEqual([]);
     expect(devices.map((device) => device.name)).toEqual(['fw1', 'fgt-branch-7', 'lb1', 'lb0']);
     expect(groups).toEqual(['branch', 'default', 'hq']);
   });
 
+  it('shows every option that a platform has, at what is standard, and every archive', () => {
+    const text = readFileSync(file, 'utf8');
+    const { devices } = loadInventory(file, { ...options, choices, algorithms: knownAlgorithms });
+    const shown = ['cisco_asa', 'fortinet_fortigate', 'f5_bigip'];
+    for (const [platform, { options: specs, archives }] of choices) {
+      if (!shown.includes(platform)) continue;
+      for (const name of [...specs.map((spec) => spec.name), ...archives])
+        expect(text, name).toMatch(new RegExp(`^ +${name}:`, 'm'));
+      const standard = Object.fromEntries(specs.map((spec) => [spec.name, spec.standard]));
+      for (const device of devices.filter((one) => one.platform === platform))
+        expect(device.options).toEqual(standard);
+    }
+    expect(devices.find(({ name }) => name === 'lb1')?.archives.map(({ name }) => name)).toEqual(['ucs']);
+  });
+
   it('shows every key that a device can have', () => {
     const text = readFileSync(file, 'utf8');
     const [first = ''] = text.slice(text.indexOf('  - name: fw1')).split(/^ {2}- name: fgt/m);
-    const known = { ...options, credentials: [], groups: [] };
+    const known = { ...options, credentials: [], groups: [], jumpHosts: [] };
     const keys = Object.keys(deviceSchema(known).shape);
     const below = ['profile', 'allow', 'connect', 'login', 'idle', 'hostname', 'serials'];
     expect(keys.length).toBeGreaterThan(20);
@@ -66,6 +118,9 @@ describe('what a device becomes', () => {
         maxRuntimeMs,
         expect: { hostname: null, serials: [] },
         formerly: [],
+        jump: [],
+        options: { on_standby: 'store', elevate: 'enable' },
+        archives: [],
         plan: { ...plan, maxSessions: null },
       },
     ]);
@@ -225,6 +280,53 @@ describe('precedence', () => {
       }),
       { numRuns: 200 },
     );
+  });
+
+  it('a way through jump hosts is taken whole from the most specific place that says one, [] for straight', () => {
+    const { devices, warnings } = load(
+      `${login}  hop: { username: jump, password: x }
+jump_hosts:
+  dmz: { host: 192.0.2.1, credentials: hop, host_key: first-use }
+  core: { host: core.example.net, port: 2222, credentials: a, ssh: { allow: [ssh-rsa] } }
+platforms: { cisco_asa: { credentials: a, jump: [dmz] } }
+groups: { far: { jump: [dmz, core] }, default: }
+devices:
+  - { name: fw1, platform: cisco_asa, host: h1, group: far }
+  - { name: fw2, platform: cisco_asa, host: h2 }
+  - { name: fw3, platform: cisco_asa, host: h3, group: far, jump: [] }
+  - { name: fw4, platform: cisco_asa, host: h4, group: far, jump: [core] }
+`,
+    );
+    expect(devices.map(({ jump }) => jump.map(({ name }) => name))).toEqual([
+      ['dmz', 'core'],
+      ['dmz'],
+      [],
+      ['core'],
+    ]);
+    expect(devices[0]?.jump).toMatchObject([
+      {
+        ...{ host: '192.0.2.1', port: 22, hostKeys: [], firstUse: true },
+        ...{ credentials: { name: 'hop', username: 'jump' }, ssh: { profile: 'modern', allow: [] } },
+      },
+      {
+        ...{ host: 'core.example.net', port: 2222, hostKeys: [], firstUse: false },
+        ...{ credentials: { name: 'a' }, ssh: { profile: 'modern', allow: ['ssh-rsa'] } },
+      },
+    ]);
+    expect(warnings.map(({ message }) => message)).toEqual([expect.stringContaining('used by fw1, fw2;')]);
+  });
+
+  it('devices of one address behind different jump hosts need a host_key to be told apart', () => {
+    const inventory = (more: string) => `${login}jump_hosts:
+  east: { host: 192.0.2.1, credentials: a }
+  west: { host: 192.0.2.2, credentials: a }
+devices:
+  - { name: fw1, platform: cisco_asa, host: 10.0.0.1, credentials: a, jump: [east] }
+  - { name: fw2, platform: cisco_asa, host: 10.0.0.1, credentials: a, jump: [west]${more} }
+`;
+    expect(load(inventory('')).warnings[0]?.message).toContain('give one of them a host_key');
+    const told = load(inventory(`, host_key: SHA256:${'A'.repeat(43)}`));
+    expect(told.warnings[0]?.message).not.toContain('host_key');
   });
 
   it('a fingerprint at the device wins over first-use of its group, and so does null', () => {

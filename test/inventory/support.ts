@@ -18,11 +18,45 @@ export const defaults: Defaults = {
   catchUpSpreadMs: 900_000,
 };
 
+/** Options in the shapes that drivers have: two platforms share a name and not its values. */
+const choices: InventoryOptions['choices'] = new Map([
+  [
+    'cisco_asa',
+    {
+      options: [
+        { name: 'on_standby', takes: ['skip', 'store'], standard: 'store', says: '' },
+        {
+          name: 'elevate',
+          takes: { matching: /enable(?: (?:[1-9]|1[0-5]))?|login|\d/, expected: '"enable" or a level' },
+          standard: 'enable',
+          says: '',
+        },
+      ],
+      archives: [],
+    },
+  ],
+  [
+    'fortinet_fortigate',
+    {
+      options: [
+        { name: 'on_standby', takes: ['skip', 'store'], standard: 'store', says: '' },
+        { name: 'method', takes: ['shell', 'scp'], standard: 'shell', says: '' },
+        { name: 'elevate', takes: ['shell', 'scp'], standard: 'shell', says: '' },
+        { name: 'full_configuration', takes: 'flag', standard: false, says: '' },
+      ],
+      archives: [],
+    },
+  ],
+  ['f5_bigip', { options: [], archives: ['ucs', 'scf'] }],
+]);
+
 export const options: InventoryOptions = {
+  choices,
   defaults,
   platforms: ['cisco_asa', 'fortinet_fortigate', 'f5_bigip'],
   algorithms: ['ssh-rsa', 'diffie-hellman-group1-sha1'],
   nowMs: Date.UTC(2026, 0, 1),
+  vault: true,
 };
 
 const dirs: string[] = [];

@@ -45,8 +45,11 @@ describe('the ledger', () => {
       id: 'fw1',
       name: 'fw1',
       platform: 'cisco_asa',
+      group: 'default',
+      retiredMs: null,
       hostname: null,
       serials: [],
+      hostnames: {},
     });
     for (const name of ['', '-wal', '-shm']) expect(statSync(`${file}${name}`).mode & 0o777).toBe(0o600);
   });
@@ -275,32 +278,6 @@ describe('the ledger', () => {
     expect(['r1', 'r2', 'r3', 'q1', 'r4', null].map(digest)).toEqual(['d1', null, 'd3', 'dq', 'd4', 'd5']);
     // Written once, named by two runs: not free while one of them names it.
     expect(runOnce(ledger, 'fw1', 'r6', 'unchanged', 600, sealed('d5', false))).toEqual([]);
-  });
-
-  it('a renamed device keeps its history; its old name can go to another one', () => {
-    registerDevice(ledger, 'fw1');
-    runOnce(ledger, 'fw1', 'r1', 'changed', 100);
-    const renamed = registerDevice(ledger, 'fw-core', ['fw1']);
-    expect(renamed).toMatchObject({ id: 'fw1', name: 'fw-core', hostname: 'FW1' });
-    expect(ledger.device('fw1')?.id).toBe('fw1');
-    expect(ledger.run('r1')?.device).toBe('fw-core');
-    // The line stays in the inventory with its `formerly`.
-    expect(registerDevice(ledger, 'fw-core', ['fw1']).id).toBe('fw1');
-    const other = registerDevice(ledger, 'fw1');
-    expect(other).toMatchObject({ id: 'fw1~2', name: 'fw1', hostname: null });
-    expect(registerDevice(ledger, 'fw1').id).toBe('fw1~2');
-    expect(ledger.lastGood('fw1~2')).toBeNull();
-    expect(ledger.lastGood(ledger.device('fw-core')?.id ?? '')?.runId).toBe('r1');
-    // A name in between that was never seen here.
-    expect(registerDevice(ledger, 'fw-edge', ['fw-middle', 'fw-core']).id).toBe('fw1');
-  });
-
-  it('a known name with another platform is refused', () => {
-    registerDevice(ledger, 'fw1');
-    const asF5 = { name: 'fw1', platform: 'f5_bigip', group: 'default', formerly: [], atMs: 2 };
-    expect(() => ledger.register(asF5)).toThrow(OperationError);
-    expect(() => ledger.register({ ...asF5, name: 'lb1', formerly: ['fw1'] })).toThrow(OperationError);
-    expect(ledger.devices()).toMatchObject([{ name: 'fw1', platform: 'cisco_asa' }]);
   });
 
   it('lists runs newest first, by device, state and time', () => {

@@ -165,6 +165,15 @@ describe('the history of a device', () => {
     expect(history(1e9).runs).toEqual([]);
   });
 
+  it('says of a run that failed at a jump host what failed there', () => {
+    const detail = { hop: 'h', host: 'h', port: 22, code: 'login.rejected', says: '', todo: '' };
+    runOnce(ledger, 'fw1', 'plain', 'failed', 200);
+    runOnce(ledger, 'fw1', 'jump', 'failed', 300, { failure: { code: 'connect.jump', detail } });
+    const [plain, jump] = history().runs;
+    expect(plain).not.toHaveProperty('atJumpHost');
+    expect(jump).toMatchObject({ code: 'connect.jump', atJumpHost: 'login.rejected' });
+  });
+
   it('names the oldest slot that is owed since the last success', () => {
     const owed = () => history().owed?.slotMs ?? null;
     const skipped = (cause: 'disabled' | 'superseded'): SlotEnd => ({ state: 'skipped', cause });

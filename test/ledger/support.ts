@@ -1,3 +1,4 @@
+import { unknownCondition } from '../../src/core/device.ts';
 import type { Failure } from '../../src/core/errors.ts';
 import type { Outcome } from '../../src/core/run.ts';
 import type { GoodReading, Ledger, RunEnd } from '../../src/ledger/ledger.ts';
@@ -15,6 +16,7 @@ export const shrunk: Failure = {
 export function reading(over: Partial<GoodReading> = {}): GoodReading {
   return {
     facts: { hostname: 'FW1', version: '9.1', model: 'x', serial: 'S1', changedBy: null, changedAt: null },
+    condition: unknownCondition,
     serials: ['S1'],
     rules: 'rules',
     maskKey: 'key',

@@ -4,7 +4,11 @@ import type { CollectorGauges, DeviceGauges } from '../../src/metrics/source.ts'
 /** 2026-03-01T00:00:00Z */
 export const midnightMs = 1_772_323_200_000;
 
-const platforms = ['cisco_asa', 'f5_bigip', 'fortinet_fortigate'] as const;
+const platforms = new Map([
+  ['cisco_asa', []],
+  ['f5_bigip', ['ucs', 'scf']],
+  ['fortinet_fortigate', []],
+]);
 
 /** A device in order, except for what `said` says. */
 export function device(name: string, said: Partial<DeviceGauges> = {}): DeviceGauges {
@@ -25,7 +29,9 @@ export function device(name: string, said: Partial<DeviceGauges> = {}): DeviceGa
     lastDurationMs: 4_250,
     state: 'ok',
     restorable: 'yes',
+    unsaved: false,
     failureCode: null,
+    archives: [],
     ...said,
   };
 }
@@ -39,8 +45,10 @@ const collector: CollectorGauges = {
   },
   credentials: { lastLoadOk: true, heldBack: new Map([['readonly', false]]) },
   scheduler: { lastTickMs: midnightMs, queueLength: 0, oldestQueuedMs: null },
+  changesLimited: 0,
   workers: { configured: 32, busy: 1 },
   lastCommitMs: null,
+  remotes: [],
   spool: { entries: 0, oldestMs: null },
   stateDir: { freeBytes: 1e9, sizeBytes: { 'configs.git': 1, artefacts: 2, ledger: 3, spool: 4 } },
   chainLength: 17,

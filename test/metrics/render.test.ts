@@ -51,6 +51,8 @@ function ended(settled: Settled, trigger: RunEnded['trigger'] = 'schedule'): Run
     restorable: null,
     restorableBecause: null,
     artefacts: [],
+    unsaved: null,
+    archives: [],
     stack: null,
   };
 }
@@ -126,6 +128,32 @@ describe('what /metrics answers', () => {
     ]);
   });
 
+  it('tells of unsaved changes only where the device does', async () => {
+    const text = await metricsOf([
+      device('fw1', { unsaved: true }),
+      device('fw2', { unsaved: false }),
+      device('fw3', { unsaved: null }),
+    ]).render();
+    expect(sampleValue(text, 'roundsman_device_unsaved_changes{device="fw1"}')).toBe(1);
+    expect(sampleValue(text, 'roundsman_device_unsaved_changes{device="fw2"}')).toBe(0);
+    expect(sampleValue(text, 'roundsman_device_unsaved_changes{device="fw3"}')).toBeNull();
+  });
+
+  it('tells of the archives that the inventory asks for', async () => {
+    const ucs = { name: 'ucs', lastSuccessMs: midnightMs, lastAttemptOk: false, dueMs: midnightMs + 1_000 };
+    const never = { name: 'scf', lastSuccessMs: null, lastAttemptOk: null, dueMs: null };
+    const text = await metricsOf([device('lb1', { archives: [ucs, never] }), device('fw1')]).render();
+    const value = (name: string, archive: string) =>
+      sampleValue(text, `roundsman_archive_${name}{device="lb1",archive="${archive}"}`);
+    expect(value('last_success_timestamp_seconds', 'ucs')).toBe(midnightMs / 1_000);
+    expect(value('last_attempt_successful', 'ucs')).toBe(0);
+    expect(value('due_timestamp_seconds', 'ucs')).toBe(midnightMs / 1_000 + 1);
+    expect(value('last_success_timestamp_seconds', 'scf')).toBe(0);
+    expect(value('last_attempt_successful', 'scf')).toBeNull();
+    expect(value('due_timestamp_seconds', 'scf')).toBeNull();
+    expect(text).not.toMatch(/roundsman_archive_\w+\{device="fw1"/);
+  });
+
   it('forgets a device that left the inventory at the next scrape', async () => {
     let devices = fleet;
     const metrics = createMetrics(options(() => devices));
@@ -170,7 +198,50 @@ describe('what /metrics answers', () => {
   });
 });
 
+describe('remotes', () => {
+  it('each have their commits that are missing, their last push, and why it fails while it does', async () => {
+    const { source } = options(() => []);
+    const remotes = [
+      { name: 'mirror', unpushed: 3, lastSuccessMs: midnightMs, failure: 'diverged' },
+      { name: 'hosted', unpushed: 0, lastSuccessMs: null, failure: null },
+      { name: 'broken', unpushed: null, lastSuccessMs: null, failure: null },
+    ] as const;
+    const collector = async () => ({ ...(await source.collector()), remotes });
+    const text = await createMetrics(options(() => [], { source: { ...source, collector } })).render();
+    const value = (metric: string, remote: string) =>
+      sampleValue(text, `roundsman_git_${metric}{remote="${remote}"}`);
+    expect([value('unpushed_commits', 'mirror'), value('unpushed_commits', 'hosted')]).toEqual([3, 0]);
+    expect(value('unpushed_commits', 'broken')).toBeNull();
+    expect(value('last_push_success_timestamp_seconds', 'mirror')).toBe(midnightMs / 1_000);
+    expect(value('last_push_success_timestamp_seconds', 'hosted')).toBe(0);
+    const failing = text
+      .split('\n')
+      .filter((line) => line.startsWith('roundsman_git_last_push_failure_info{'));
+    expect(failing).toEqual(['roundsman_git_last_push_failure_info{remote="mirror",reason="diverged"} 1']);
+  });
+});
+
 describe('counters', () => {
+  it('count the failure of an archive apart, from 0, for archives that a platform has', async () => {
+    const metrics = metricsOf();
+    const failed =
+      'roundsman_archive_failures_total{platform="f5_bigip",archive="ucs",reason="store.disk-full"}';
+    expect(sampleValue(await metrics.render(), failed)).toBe(0);
+    expect(await metrics.render()).not.toContain('roundsman_archive_failures_total{platform="cisco_asa"');
+    const failure: Failure = { code: 'store.disk-full', detail: { path: '/', freeBytes: 0 } };
+    metrics.runEnded({
+      ...ended(changed),
+      platform: 'f5_bigip',
+      archives: [
+        { name: 'ucs', bytes: null, failure },
+        { name: 'scf', bytes: 10, failure: null },
+      ],
+    });
+    const text = await metrics.render();
+    expect(sampleValue(text, failed)).toBe(1);
+    expect(text.match(/^roundsman_archive_failures_total\{.*\} [1-9]/gm)).toHaveLength(1);
+  });
+
   it('begin at 0 for every combination of known label values', async () => {
     const text = await metricsOf().render();
     expect(sampleValue(text, 'roundsman_backup_missed_total{cause="collector_down"}')).toBe(0);
@@ -277,6 +348,10 @@ describe('counters', () => {
     metrics.auditWriteFailed();
     metrics.logged('warn');
     metrics.logDropped('console');
+    metrics.syslogMessage('udp', 'unknown');
+    metrics.syslogDropped(7);
+    metrics.syslogRefused('tls');
+    metrics.changeEvent('cisco_asa', 'own');
     const text = await metrics.render();
     const expected: Readonly<Record<string, number>> = {
       roundsman_scheduler_start_delay_seconds_sum: 0,
@@ -290,6 +365,10 @@ describe('counters', () => {
       roundsman_audit_write_failures_total: 1,
       'roundsman_log_records_total{level="warn"}': 1,
       'roundsman_log_dropped_total{sink="console"}': 1,
+      'roundsman_syslog_messages_total{transport="udp",result="unknown"}': 1,
+      roundsman_syslog_dropped_total: 7,
+      'roundsman_syslog_connections_refused_total{transport="tls"}': 1,
+      'roundsman_change_events_total{platform="cisco_asa",result="own"}': 1,
     };
     for (const [series, value] of Object.entries(expected))
       expect([series, sampleValue(text, series)]).toEqual([series, value]);

@@ -82,6 +82,8 @@ describe('the installer', () => {
       'opt/roundsman/config/systemd/install.sh',
       'opt/roundsman/docs/architecture.md',
       'usr/local/lib/systemd/system/roundsman.service',
+      'usr/local/lib/systemd/system/roundsman-verify.service',
+      'usr/local/lib/systemd/system/roundsman-verify.timer',
       'usr/local/lib/sysusers.d/roundsman.conf',
       'usr/local/lib/tmpfiles.d/roundsman.conf',
       'etc/roundsman/roundsman.example.yaml',
@@ -191,6 +193,9 @@ describe('the installer', () => {
     expect(existsSync(at('usr/bin/roundsman'))).toBe(true);
     expect(readFileSync(at('usr/lib/systemd/system/roundsman.service'), 'utf8')).toContain(
       'ExecStart=/usr/bin/roundsman daemon',
+    );
+    expect(readFileSync(at('usr/lib/systemd/system/roundsman-verify.service'), 'utf8')).toContain(
+      'ExecStart=/usr/bin/roundsman verify',
     );
     expect(existsSync(at('usr/local'))).toBe(false);
   });

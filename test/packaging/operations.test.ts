@@ -103,18 +103,26 @@ describe('a history of two versions', () => {
 
   it('goes on under another name and in another group, as one commit', async () => {
     inventory('fw1-berlin', 'formerly: [fw1]', 'group: berlin');
-    await backup('fw1-berlin', 'changed');
-    expect(await versions('fw1-berlin')).toBe(3);
+    await backup('fw1-berlin', 'unchanged');
+    expect(await versions('fw1-berlin')).toBe(2);
+    expect((await workspace.git('log', '-1', '--format=%s', 'main')).trim()).toBe(
+      'fw1-berlin: renamed from fw1',
+    );
     expect((await workspace.git('ls-tree', '-r', '--name-only', 'main')).trim()).toBe(
       'berlin/fw1-berlin/running-config.cfg',
     );
   });
 
   it('keeps what a retired device left, and reads it no more', async () => {
-    inventory('fw1', 'retired: 2020-01-01');
-    expect((await workspace.backup()).lines.size).toBe(0);
+    const next = { name: 'fw2', platform: 'cisco_asa', port: device.port };
+    const retired = deviceYaml({ ...next, name: 'fw1' }, 'retired: 2020-01-01');
+    workspace.inventory(`${credentialsYaml}devices:\n${retired}${deviceYaml(next, 'host_key: first-use')}`);
+    expect([...(await workspace.backup()).lines.keys()]).toEqual(['fw2']);
     expect(await versions('fw1')).toBe(2);
-    expect(await workspace.git('ls-tree', '-r', '--name-only', 'main')).toContain('fw1/');
+    expect((await workspace.run(['show', 'fw1'])).stdout).toContain('ASA Version');
+    expect((await workspace.git('ls-tree', '-r', '--name-only', 'main')).trim()).toBe(
+      'default/fw2/running-config.cfg',
+    );
   });
 
   it('can be read by somebody else through a mirror, without rights on state_dir', async () => {

@@ -107,10 +107,17 @@ it('a bug of ours is not tried again', async () => {
 it.each(Object.keys(catalogue) as ErrorCode[])(
   '%s is tried again only where the catalogue says soon',
   (code) => {
-    const failure = { code, detail: {} } as unknown as Failure;
-    expect(mayTryAgain(failure)).toBe(catalogue[code].retry === 'soon' && !code.startsWith('login.'));
+    const soon = catalogue[code].retry === 'soon' && !code.startsWith('login.');
+    expect(mayTryAgain({ code, detail: { code } } as unknown as Failure)).toBe(soon);
+    const atJumpHost = { code: 'connect.jump', detail: { hop: 'bastion', code } } as unknown as Failure;
+    expect(mayTryAgain(atJumpHost)).toBe(soon);
   },
 );
+
+it('a jump host that passes nothing on is not asked again in the same run', () => {
+  const failure = { code: 'connect.jump', detail: { code: 'not-forwarded' } } as unknown as Failure;
+  expect(mayTryAgain(failure)).toBe(false);
+});
 
 it('nothing is tried again after a credential was sent that the device may have refused', () => {
   const lost = (detail: { afterMs: number; credentialSent?: true }): Failure => ({
@@ -119,4 +126,6 @@ it('nothing is tried again after a credential was sent that the device may have 
   });
   expect(mayTryAgain(lost({ afterMs: 1 }))).toBe(true);
   expect(mayTryAgain(lost({ afterMs: 1, credentialSent: true }))).toBe(false);
+  const atJumpHost = { code: 'connect.lost-before-login', credentialSent: true };
+  expect(mayTryAgain({ code: 'connect.jump', detail: atJumpHost } as unknown as Failure)).toBe(false);
 });

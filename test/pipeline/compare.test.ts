@@ -1,7 +1,9 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import type { Device } from '../../src/core/device.ts';
+import { type Device, unknownCondition } from '../../src/core/device.ts';
 import type { SpoolEntry } from '../../src/core/run.ts';
+import type { ArtefactCommand, Driver } from '../../src/drivers/driver.ts';
+import { commandOf, namesInShort } from '../../src/pipeline/artefact-names.ts';
 import { compare, type Previous } from '../../src/pipeline/compare.ts';
 import { tiny } from './tiny-driver.ts';
 
@@ -20,6 +22,7 @@ function entry(over: Partial<SpoolEntry> = {}): SpoolEntry {
     readAtMs: 0,
     artefacts: [{ name: 'running-config', masked: config, sealed: null }],
     facts: { hostname: 'fw1', version: null, model: null, serial: 'A1', changedBy: null, changedAt: null },
+    condition: unknownCondition,
     serials: ['A1', 'B1'],
     restorable: 'yes',
     restorableBecause: null,
@@ -36,7 +39,7 @@ function last(over: Partial<Previous> = {}): Previous {
   return {
     artefacts: new Map([['running-config', config]]),
     restorable: 'yes',
-    identity: { hostname: 'fw1', serials: ['A1', 'B1'] },
+    identity: { hostname: 'fw1', serials: ['A1', 'B1'], hostnames: { A1: 'fw1' } },
     ...over,
   };
 }
@@ -78,9 +81,68 @@ describe('compare', () => {
       expect(against(facts({ serial: 'B1' }))).toBe('unchanged');
     });
 
+    it('takes a partner that has a name of its own for what it is, and holds it to that name from then on', () => {
+      const partner = facts({ hostname: 'fw2', serial: 'B1' });
+      expect(against(partner)).toBe('unchanged');
+      const known = { hostname: 'fw2', serials: ['A1', 'B1'], hostnames: { A1: 'fw1', B1: 'fw2' } };
+      const after = last({ identity: known });
+      expect(against(entry(), after)).toBe('unchanged');
+      expect(against(partner, after)).toBe('unchanged');
+      expect(against(facts({ hostname: 'evil', serial: 'B1' }), after)).toEqual({
+        code: 'verify.identity',
+        detail: { expected: 'hostname fw2 (as seen before)', presented: 'hostname evil' },
+      });
+      // The name of one unit is not that of the other.
+      expect(against(facts({ hostname: 'fw2', serial: 'A1' }), after)).toMatchObject({
+        detail: { expected: 'hostname fw1 (as seen before)' },
+      });
+      // One that tells no serial number is any of them, and nobody else.
+      expect(against(facts({ hostname: 'fw1', serial: null }), after)).toBe('unchanged');
+      expect(against(facts({ hostname: 'evil', serial: null }), after)).toMatchObject({
+        detail: { expected: 'hostname fw2 or fw1 (as seen before)' },
+      });
+    });
+
+    it('is the same whatever order failovers come in: only who was vouched for gets in', () => {
+      const serial = fc.constantFrom('A', 'B', 'C', 'D', '__proto__');
+      const hostname = fc.constantFrom('one', 'two', null);
+      const reading = fc.record({ serial, hostname, partners: fc.uniqueArray(serial) });
+      fc.assert(
+        fc.property(fc.array(reading, { minLength: 1, maxLength: 12 }), (readings) => {
+          // What the ledger keeps, in the simplest form: who was vouched for, and the names of those that were read.
+          let known: { serials: Set<string>; names: Map<string, string>; name: string | null } | null = null;
+          for (const one of readings) {
+            const previous =
+              known === null
+                ? null
+                : last({
+                    identity: {
+                      hostname: known.name,
+                      serials: [...known.serials],
+                      hostnames: Object.fromEntries(known.names),
+                    },
+                  });
+            const outcome = against(facts({ hostname: one.hostname, serial: one.serial }), previous);
+            const taken = typeof outcome === 'string';
+            const named: string | undefined = known?.names.get(one.serial);
+            const vouched: boolean = known === null || known.serials.has(one.serial);
+            const asBefore = named === undefined || one.hostname === null || named === one.hostname;
+            expect(taken).toBe(vouched && asBefore);
+            if (!taken) continue;
+            known ??= { serials: new Set(), names: new Map(), name: null };
+            for (const each of [one.serial, ...one.partners]) known.serials.add(each);
+            if (one.hostname !== null) known.names.set(one.serial, one.hostname);
+            known.name = one.hostname ?? known.name;
+          }
+        }),
+      );
+    });
+
     it('holds nothing against a device that does not say who it is', () => {
       expect(against(facts({ hostname: null, serial: null }))).toBe('unchanged');
-      expect(against(entry(), last({ identity: { hostname: null, serials: [] } }))).toBe('unchanged');
+      expect(against(entry(), last({ identity: { hostname: null, serials: [], hostnames: {} } }))).toBe(
+        'unchanged',
+      );
     });
 
     it('checks a first copy against the inventory', () => {
@@ -113,8 +175,7 @@ describe('compare', () => {
       const pair = { hostname: null, serials: ['A1', 'B1'] };
       const partner = facts({ hostname: 'fw2', serial: 'B1' });
       expect(against(partner, last(), pair)).toBe('unchanged');
-      // Seen before is not vouched for, and a name in the inventory counts.
-      expect(against(partner)).toMatchObject({ code: 'verify.identity' });
+      // A name in the inventory counts.
       expect(against(partner, last(), { ...pair, hostname: 'fw1' })).toMatchObject({
         detail: { expected: 'hostname fw1 (expect in the inventory)', presented: 'hostname fw2' },
       });
@@ -251,5 +312,67 @@ describe('compare', () => {
         }),
       );
     });
+  });
+});
+
+describe('artefacts of contexts', () => {
+  const [, , running] = tiny.commands;
+  const driver: Driver = {
+    ...tiny,
+    commands: [
+      ...tiny.commands,
+      {
+        ...(running as ArtefactCommand),
+        name: 'context-{context}.marked',
+        wholeWhen: { atLeastLines: 1, proof: 'end-marker' },
+        forEach: { over: 'version', items: () => [] },
+      },
+    ],
+  };
+  const of = (texts: Record<string, string>): SpoolEntry =>
+    entry({ artefacts: Object.entries(texts).map(([name, masked]) => ({ name, masked, sealed: null })) });
+  const before = (texts: Record<string, string>) => last({ artefacts: new Map(Object.entries(texts)) });
+  const compared = (previous: Record<string, string>, next: Record<string, string>) =>
+    compare(before(previous), of(next), driver, noExpectation);
+
+  it('a new one is a change, one that went is held', () => {
+    const one = { 'running-config': config };
+    const two = { ...one, 'context-a.marked': 'x a\n' };
+    expect(compared(one, two)).toBe('changed');
+    expect(compared(two, two)).toBe('unchanged');
+    expect(compared(two, one)).toEqual({
+      code: 'verify.shrunk',
+      detail: { artefact: 'context-a.marked', previousLines: 1, lines: 0, lostSections: ['x'] },
+    });
+  });
+
+  it('are judged by the command that they come from', () => {
+    const long = 'a 1\na 2\na 3\n';
+    const short = 'a 1\na 2\n';
+    expect(compared({ 'context-a.marked': long }, { 'context-a.marked': short })).toBe('changed');
+    expect(compared({ 'running-config': long }, { 'running-config': short })).toMatchObject({
+      code: 'verify.prefix',
+    });
+  });
+});
+
+describe('the names of artefacts', () => {
+  it('lead to their command, the plain name first', () => {
+    const commands = ['a-{x}.cfg', 'a-b.cfg'].map((name) => ({
+      ...(tiny.commands[2] as ArtefactCommand),
+      name,
+      ...(name.includes('{') ? { forEach: { over: 'version', items: () => [] } } : {}),
+    }));
+    const driver = { ...tiny, commands };
+    expect(commandOf(driver, 'a-b.cfg')?.name).toBe('a-b.cfg');
+    expect(commandOf(driver, 'a-x.cfg')?.name).toBe('a-{x}.cfg');
+    expect(commandOf(driver, 'a-.cfg')).toBeNull();
+    expect(commandOf(driver, 'a-xycfg')).toBeNull();
+  });
+
+  it('are few in a subject', () => {
+    expect(namesInShort(['a'])).toBe('a');
+    expect(namesInShort(['a', 'b', 'c'])).toBe('a, b, c');
+    expect(namesInShort(['a', 'b', 'c', 'd', 'e'])).toBe('a, b, c and 2 more');
   });
 });

@@ -110,6 +110,24 @@ describe('normalise', () => {
     expect(normalise(tiny, '')).toBe('');
   });
 
+  it('takes the carriage returns of a file off its lines, and none from within', () => {
+    expect(normalise(tiny, 'a\r\nb\rc\r\r\n\r\n')).toBe('a\nb\rc\n\n');
+  });
+
+  it('drops the lines of the blocks that the driver picks, and no others that look alike', () => {
+    const block = (firstLine: number, lastLine: number) => ({
+      firstLine,
+      lastLine,
+      section: '',
+      title: '',
+    });
+    const rule = { line: /x/, act: 'drop', because: 'not ours', example: 'x' } as const;
+    const driver = { outline: () => [], volatile: [{ ...rule, within: () => [block(1, 2)] }] };
+    expect(normalise(driver, 'x 0\nx 1\ny 2\nx 3\n')).toBe('x 0\ny 2\nx 3\n');
+    const never = { outline: () => [block(0, 3)], volatile: [{ ...rule, within: () => [] }] };
+    expect(normalise(never, 'x 0\nx 1\n')).toBe('x 0\nx 1\n');
+  });
+
   it('changes nothing the second time', () => {
     const line = fc.constantFrom(
       'a',

@@ -8,7 +8,7 @@ import { systemClock } from '../../src/core/clock.ts';
 import type { Device } from '../../src/core/device.ts';
 import { BackupError } from '../../src/core/errors.ts';
 import type { RunEnded } from '../../src/core/run.ts';
-import type { Driver } from '../../src/drivers/driver.ts';
+import type { Driver, Seen } from '../../src/drivers/driver.ts';
 import { loadDrivers } from '../../src/drivers/registry.ts';
 import { openRepository } from '../../src/gitstore/open-repository.ts';
 import { openSpool } from '../../src/gitstore/open-spool.ts';
@@ -59,6 +59,7 @@ async function openHands(): Promise<BackupHands & { ledger: Disposable }> {
     fingerprintKey: Buffer.alloc(32, 7),
     inGit: 'masked',
     collect: async () => reading(asaConfig),
+    dueArchives: () => [],
   };
 }
 
@@ -70,13 +71,19 @@ function reading(config: string): Collected {
   const captures = new Map(
     asa.commands.map((command) => [
       command.name,
-      command.keep === 'artefact'
-        ? capture(command.firstOf[0].send, render(config, displays++).text)
-        : capture(command.send, version),
+      command.name === 'running-config'
+        ? capture('more system:running-config', render(config, displays++).text)
+        : capture(command.name, version),
     ]),
   );
   const restorable = new Map([['running-config', { is: 'yes', because: null } as const]]);
-  return { captures, again: new Map(), restorable };
+  const artefacts = new Map(
+    asa.commands.flatMap((command) =>
+      command.keep === 'artefact' && command.name === 'running-config' ? [[command.name, command]] : [],
+    ),
+  );
+  const seen: Seen = { text: () => null, options: {}, dialogue: 'shell' };
+  return { captures, again: new Map(), restorable, artefacts, seen, archives: new Map() };
 }
 
 function backup(change: Partial<BackupHands> = {}, about: Device = device): Promise<RunEnded> {

@@ -12,7 +12,7 @@ const mask = createMask(Buffer.alloc(32, 1), 'fw1');
 /** Why the reading is refused; null where it is taken. */
 function refusal(first: Capture, again: Capture | null = null, name = 'running-config'): string | null {
   try {
-    verify(tiny, command(name), { capture: first, again }, mask);
+    verify(tiny, command(name), { name, capture: first, again, inHa: false }, mask);
     return null;
   } catch (error) {
     expect(error).toBeInstanceOf(BackupError);
@@ -35,11 +35,27 @@ describe('verify', () => {
     ['another first line', 'start\na\nb\n', 'the first line is not how this platform begins'],
     ['too few lines', 'begin\n\n\n\na\n', 'fewer than the 3 lines that every copy has'],
     ['a broken structure', 'begin\nbroken\nb\n', 'a block is broken'],
-    ['a FortiOS pager', 'begin\n--More-- a\nb\n', 'a pager interrupted the answer'],
+    ['a FortiOS pager', 'begin\n--More-- \r      \ra\nb\n', 'a pager interrupted the answer'],
+    ['a pager that stands alone', 'begin\n--More-- \na\nb\n', 'a pager interrupted the answer'],
+    [
+      'a pager that was wiped with backspaces',
+      'begin\n--More--\b\b\b\ba\nb\n',
+      'a pager interrupted the answer',
+    ],
+    ['a pager that a colour follows', 'begin\n-- More -- \x1b[0ma\nb\n', 'a pager interrupted the answer'],
+    [
+      'an ASA pager with its erasure',
+      'begin\n<--- More --->\r     \ra\nb\n',
+      'a pager interrupted the answer',
+    ],
     ['an ASA pager', 'begin\na\n<--- More --->\n', 'a pager interrupted the answer'],
     ['a tmsh pager', 'begin\na\n---(less 3%)---\nb\n', 'a pager interrupted the answer'],
   ])('refuses %s', (_what, text, because) => {
     expect(refusal(capture(text))).toBe(because);
+  });
+
+  it('takes a line that begins with the words of a pager and goes on', () => {
+    expect(refusal(capture('begin\n--More-- of this on the next page"\nb\n'))).toBeNull();
   });
 
   it('takes pager words in the middle of a line', () => {

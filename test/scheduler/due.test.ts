@@ -97,6 +97,17 @@ describe('a slot', () => {
     expect(world.history()).toHaveLength(1);
   });
 
+  it.each([
+    ['rejected the login', 'login.rejected', 1],
+    ['did not answer', 'connect.timeout', 22],
+    ['passes nothing on', 'not-forwarded', 22],
+  ])('whose jump host %s is retried like a device that did', (_what, atJumpHost, runs) => {
+    const world = new World();
+    world.reading = { ...failing, code: 'connect.jump', atJumpHost };
+    world.live(day);
+    expect(world.history()).toHaveLength(runs);
+  });
+
   it('that cannot start within its window is missed{overload}', () => {
     const world = new World();
     world.workers = false;

@@ -203,6 +203,29 @@ describe('runs that people ask for', () => {
     expect(world.clock.pending).toBe(0);
   });
 
+  it('after a change wait for the end of a pause and of a blackout window, which hold up no person', async () => {
+    const change = () => ({ ...request(), trigger: 'change' as const });
+    const evening = [{ schedule: '0 22 * * *', durationMs: 2 * hour }];
+    world.boot([device('fw1', { blackout: evening }), device('fw2')]);
+    await world.run(2 * hour);
+    world.scheduler.pause();
+    void world.scheduler.runNow(['fw2'], change());
+    void world.scheduler.runNow(['fw2'], request());
+    await world.run(hour);
+    expect(world.triggers('fw2').slice(-1)).toEqual(['manual']);
+    world.scheduler.resume();
+    await world.run(minute);
+    expect(world.triggers('fw2').slice(-2)).toEqual(['manual', 'change']);
+
+    await world.run(20 * hour - minute);
+    const before = world.triggers('fw1').length;
+    void world.scheduler.runNow(['fw1'], change());
+    await world.run(50 * minute);
+    expect(world.triggers('fw1')).toHaveLength(before);
+    await world.run(20 * minute);
+    expect(world.triggers('fw1').at(-1)).toBe('change');
+  });
+
   it('of a name that the inventory does not have are refused', () => {
     world.boot([device('fw1')]);
     expect(() => world.scheduler.runNow(['fw2'], request())).toThrow(RangeError);

@@ -309,6 +309,7 @@ export class World implements Disposable {
           ? { outcome, failure: failure as Failure }
           : { outcome: 'unchanged', commit: 'c' },
       ...{ restorable: null, restorableBecause: null, artefacts: [], stack: null },
+      ...{ unsaved: null, archives: [] },
     };
   }
 

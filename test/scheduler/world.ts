@@ -38,6 +38,8 @@ export interface Reading {
   readonly outcome: Outcome;
   readonly code: ErrorCode | null;
   readonly lastsMs: number;
+  /** Of `connect.jump`. */
+  readonly atJumpHost?: string;
 }
 export const good: Reading = { outcome: 'changed', code: null, lastsMs: minute };
 export const failing: Reading = { outcome: 'failed', code: 'connect.timeout', lastsMs: minute };
@@ -199,11 +201,12 @@ export class World {
     this.nowMs += rest;
   }
 
-  #end({ outcome, code }: Reading): void {
+  #end({ outcome, code, lastsMs: _, ...atJumpHost }: Reading): void {
     const run = this.runs.find(({ ended }) => ended === null);
     if (run === undefined) return;
     const { runId, trigger, slotMs, startedAtMs } = run;
-    run.ended = { runId, trigger, slotMs, startedAtMs, endedAtMs: this.nowMs, outcome, code, servedMs: null };
+    const end = { endedAtMs: this.nowMs, outcome, code, ...atJumpHost, servedMs: null };
+    run.ended = { runId, trigger, slotMs, startedAtMs, ...end };
     if (outcome === 'changed' || outcome === 'unchanged') this.lastSuccessMs = this.nowMs;
     this.#left = null;
   }

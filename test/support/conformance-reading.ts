@@ -6,7 +6,7 @@ import { compare } from '../../src/pipeline/compare.ts';
 import { judge, type Reading } from '../../src/pipeline/judge.ts';
 import { createMask } from '../../src/pipeline/mask.ts';
 import { redactDisplay } from '../../src/pipeline/redact-display.ts';
-import { type Collected, collect } from '../../src/transport/collect.ts';
+import { type ArchiveOrder, type Collected, collect } from '../../src/transport/collect.ts';
 import type { HostKeys } from '../../src/transport/host-keys.ts';
 import { createTranscript } from '../../src/transport/transcript.ts';
 import { plainDevice } from './device.ts';
@@ -23,7 +23,7 @@ export const mask = createMask(Buffer.alloc(32, 7), 'conformance');
 
 const noHostKeys: HostKeys = { of: () => [], pin: async () => {}, replace: async () => {} };
 
-interface Session {
+export interface Session {
   readonly persona: Persona;
   readonly collected: Collected;
   /** What was kept of the session, before and after it is made fit to be shown. */
@@ -40,6 +40,7 @@ export async function read(
     readonly faults?: Faults;
     readonly persona?: (clock: FakeClock) => Persona;
     readonly twice?: boolean;
+    readonly archives?: readonly ArchiveOrder[];
   } = {},
 ): Promise<Session> {
   const clock = new FakeClock();
@@ -63,6 +64,7 @@ export async function read(
         maxBytes: 1 << 26,
         onProgress: () => {},
         transcript,
+        archives: how.archives ?? [],
       },
       memoryConnect(persona, clock, how.delivery ?? whole),
     ),
@@ -107,7 +109,7 @@ export function verdictOn(driver: Driver, collected: Collected, before: Reading)
     {
       artefacts: new Map(before.artefacts.map(({ name, masked }) => [name, masked])),
       restorable: before.restorable,
-      identity: { hostname: before.facts.hostname, serials: before.serials },
+      identity: { hostname: before.facts.hostname, serials: before.serials, hostnames: {} },
     },
     entryOf(driver, reading),
     driver,
@@ -142,28 +144,26 @@ export function withText(collected: Collected, name: string, text: string): Coll
   return { ...collected, captures };
 }
 
-export function artefactCaptures(
-  driver: Driver,
-  collected: Collected,
-): { name: string; sent: string; text: string }[] {
-  return driver.commands.flatMap(({ keep, name }) => {
-    const capture: Capture | undefined = collected.captures.get(name);
-    return keep !== 'artefact' || capture === undefined
-      ? []
-      : [{ name, sent: capture.sent, text: capture.text }];
+/** Every artefact that was read, in the order of reading. */
+export function artefactCaptures({
+  artefacts,
+  captures,
+}: Collected): { name: string; command: ArtefactCommand; sent: string; text: string }[] {
+  return [...artefacts].flatMap(([name, command]) => {
+    const capture: Capture | undefined = captures.get(name);
+    return capture === undefined ? [] : [{ name, command, sent: capture.sent, text: capture.text }];
   });
 }
 
-export function artefactOf(driver: Driver, name: string): ArtefactCommand {
-  const command = driver.commands.find((one) => one.name === name);
-  if (command?.keep !== 'artefact') throw new Error(`${name} is no artefact`);
-  return command;
-}
-
-export function sentFor(driver: Driver): string[] {
-  return driver.commands.flatMap((command) =>
-    command.keep === 'artefact' ? command.firstOf.map(({ send }) => send) : [],
-  );
+/**
+ * What the device meant to display where `text` was read: the same command may have been asked in several contexts,
+ * so the one that is the text, else the last one, to show the difference. Null where it never displayed any.
+ */
+export function displayedAs(persona: Persona, sent: string, text: string): string | null {
+  const shown = persona.displayed
+    .filter(({ command }) => command.includes(sent))
+    .map((one) => withoutBlankEnd(one.text));
+  return shown.find((one) => one === text) ?? shown.at(-1) ?? null;
 }
 
 /** `count` shares between 0 and 1, both ends left out. */
@@ -190,7 +190,7 @@ export function failureIn(body: () => unknown): string {
 }
 
 /** One blank line before a prompt may belong to the prompt, as on FortiOS: it cannot be told from the answer's own. */
-export function withoutBlankEnd(text: string): string {
+function withoutBlankEnd(text: string): string {
   return text.endsWith('\n\n') ? text.slice(0, -1) : text;
 }
 
@@ -208,12 +208,13 @@ export function difference(expected: string, got: string): string {
   return `line ${index + 1}, character ${at + 1}: expected ${show(one)}, got ${show(other)}`;
 }
 
-function deviceOf({ platform, device }: FixtureCase): Device {
+function deviceOf({ platform, device, options }: FixtureCase): Device {
   const { username = 'backup', password = '', enable } = device;
   return plainDevice({
     name: 'fixture',
     platform,
     host: 'in-memory.invalid',
+    options,
     credentials: {
       name: 'fixture',
       username,
@@ -235,6 +236,7 @@ function entryOf(driver: Driver, reading: Reading): SpoolEntry {
     readAtMs: 0,
     artefacts: reading.artefacts.map(({ name, masked }) => ({ name, masked, sealed: null })),
     facts: reading.facts,
+    condition: reading.condition,
     serials: reading.serials,
     restorable: reading.restorable,
     restorableBecause: reading.restorableBecause,

@@ -20,6 +20,9 @@ export function plainDevice(
     maxRuntimeMs: 1_800_000,
     expect: { hostname: null, serials: [] },
     formerly: [],
+    jump: [],
+    options: {},
+    archives: [],
     ...rest,
     credentials: {
       name: 'readonly',

@@ -55,6 +55,8 @@ export interface ServerOptions {
   readonly authenticate?: (context: ssh2.AuthContext, client: ssh2.Connection) => void;
   readonly session?: (session: ssh2.Session, client: ssh2.Connection) => void;
   readonly onConnection?: (client: ssh2.Connection) => void;
+  /** A loopback address; default 127.0.0.1. */
+  readonly host?: string;
 }
 
 /** An SSH server made with ssh2, on a loopback port. */
@@ -104,7 +106,7 @@ export async function startServer(options: ServerOptions = {}): Promise<SshServe
       await new Promise<void>((resolve) => server.close(() => resolve()));
     },
   };
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', () => resolve()));
+  await new Promise<void>((resolve) => server.listen(0, options.host ?? '127.0.0.1', () => resolve()));
   return Object.assign(result, { port: (server.address() as { port: number }).port });
 }
 
@@ -202,6 +204,9 @@ export function testDevice(port: number, change: DeviceChange = {}): Device {
     maxRuntimeMs: 1_800_000,
     expect: { hostname: null, serials: [] },
     formerly: [],
+    jump: [],
+    options: {},
+    archives: [],
     ...change,
     credentials: {
       name: 'readonly',

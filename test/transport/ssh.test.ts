@@ -2,7 +2,7 @@ import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { createConnection, type Socket } from 'node:net';
-import { tmpdir } from 'node:os';
+import { networkInterfaces, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { inspect } from 'node:util';
 import ssh2 from 'ssh2';
@@ -11,6 +11,7 @@ import type { Device } from '../../src/core/device.ts';
 import { BackupError } from '../../src/core/errors.ts';
 import type { Channel, ChannelEnd } from '../../src/transport/channel.ts';
 import { openHostKeys } from '../../src/transport/known-hosts.ts';
+import { parsePrivateKey } from '../../src/transport/private-key.ts';
 import { type Connection, type ConnectRequest, connect, presentedKeys } from '../../src/transport/ssh.ts';
 import {
   failure,
@@ -27,6 +28,13 @@ import {
   testDevice,
   username,
 } from '../support/ssh-server.ts';
+
+const addresses = Object.entries(networkInterfaces()).flatMap(([name, found]) =>
+  (found ?? []).map(({ address }) => [address, name] as const),
+);
+const hasIpv6 = addresses.some(([address]) => address === '::1');
+/** Of this machine itself, with the interface that it belongs to. */
+const linkLocal = addresses.find(([address]) => address.startsWith('fe80:'));
 
 const cleanups: (() => Promise<void>)[] = [];
 afterEach(async () => {
@@ -120,6 +128,36 @@ describe('reaching a device', () => {
     });
     await login(seen.port, { sourceAddress: '127.0.0.2' });
     expect(from).toBe('127.0.0.2');
+  });
+
+  it.skipIf(!hasIpv6)(
+    'an IPv6 address is reached, from a source address too, and pinned in brackets',
+    async () => {
+      const from: string[] = [];
+      const there = await server({
+        host: '::1',
+        onConnection: (client) =>
+          from.push((client as unknown as { _sock: Socket })._sock.remoteAddress ?? ''),
+      });
+      const dir = await mkdtemp(join(tmpdir(), 'roundsman-ssh-'));
+      cleanups.push(() => rm(dir, { recursive: true, force: true }));
+      const hostKeys = openHostKeys(join(dir, 'known_hosts'));
+      const device = testDevice(there.port, { host: '::1', sourceAddress: '::1' });
+      await open(requestFor(device, { hostKeys }));
+      expect(from).toEqual(['::1']);
+      expect(await readFile(join(dir, 'known_hosts'), 'latin1')).toMatch(
+        new RegExp(`^\\[::1\\]:${there.port} ssh-ed25519 `),
+      );
+      await open(requestFor({ ...device, firstUse: false }, { hostKeys }));
+    },
+  );
+
+  it.skipIf(linkLocal === undefined)('a link-local address is reached and pinned with its zone', async () => {
+    const there = await server({ host: '::' });
+    const [address, zone] = linkLocal ?? ['', ''];
+    const hostKeys = memoryHostKeys();
+    await open(requestFor(testDevice(there.port, { host: `${address}%${zone}` }), { hostKeys }));
+    expect(hostKeys.of(`${address}%${zone}`, there.port)).toHaveLength(1);
   });
 
   it('an address that does not answer is a time-out after connectMs, by our clock', async () => {
@@ -384,8 +422,7 @@ describe('the host key', () => {
   it('asking for the keys shows all of them and makes no authentication request', async () => {
     const keys = [hostKey('ed25519'), hostKey('ecdsa'), hostKey('rsa')];
     const there = await server({ hostKeys: keys });
-    const { clock, signal } = requestFor(testDevice(there.port));
-    const shown = await presentedKeys({ device: testDevice(there.port), clock, signal });
+    const shown = await presentedKeys(requestFor(testDevice(there.port)));
     expect(shown).toEqual(keys.map((key) => pinOf(there.port, key)));
     expect(there.requests).toEqual([]);
     expect(there.connections).toBe(3);
@@ -695,6 +732,25 @@ describe('keys', () => {
       password: null,
     };
     await open(requestFor(testDevice(there.port, { credentials })));
+  });
+
+  it('an encrypted key is opened once: a fleet does not stand still for every login', () => {
+    // As `ssh-keygen` makes them: the default of 24 rounds of ssh-keygen costs more still.
+    const { private: text } = readable(
+      () => ssh2.utils.generateKeyPairSync('ed25519', { passphrase: 'p', cipher: 'aes256-ctr', rounds: 16 }),
+      'p',
+    );
+    const took = (passphrase: string) => {
+      const began = process.hrtime.bigint();
+      const open_ = () => parsePrivateKey(text, passphrase, { file: '/key' });
+      const key = passphrase === 'p' ? open_() : expect(open_).toThrow();
+      return { key, ns: Number(process.hrtime.bigint() - began) };
+    };
+    const [first, second] = [took('p'), took('p')];
+    expect(second.key).toBe(first.key);
+    expect(second.ns * 5).toBeLessThan(first.ns);
+    const [wrong, again] = [took('q'), took('q')];
+    expect(again.ns * 5).toBeLessThan(wrong.ns);
   });
 
   it.each([

@@ -220,6 +220,8 @@ export interface Play {
   readonly shell?: Script;
   /** By command line; absent: the device has no exec. */
   readonly exec?: (line: string) => Script;
+  /** What SFTP gives; by path. */
+  readonly files?: Readonly<Record<string, Buffer>>;
   readonly feed?: Feed;
   readonly cutAfterBytes?: number;
   readonly device?: Partial<Device>;
@@ -267,6 +269,18 @@ export function connectionTo(
     exec(line) {
       executed.push(line);
       return channel(play.exec?.(line), line);
+    },
+    async sftp(path) {
+      executed.push(`sftp ${path}`);
+      const { BackupError } = await import('../../src/core/errors.ts');
+      const file = play.files?.[path];
+      if (file === undefined)
+        throw new BackupError('collect.command-refused', { command: `sftp ${path}`, reply: 'No such file' });
+      return {
+        sizeBytes: file.length,
+        close: () => {},
+        read: async (offset, length) => file.subarray(offset, offset + length),
+      };
     },
     async end() {
       this.ends++;

@@ -8,6 +8,7 @@ import { jsonFailure } from '../json.ts';
 import type { Cli } from '../program.ts';
 import { selectEnabled } from '../select.ts';
 import { createProgress } from '../terminal/progress.ts';
+import { remoteLines } from '../terminal/remotes.ts';
 
 interface Options extends Common {
   readonly group?: string;
@@ -49,6 +50,9 @@ export function backup(cli: Cli): void {
           progress.end();
         }
         if (!context.json) context.print(...summary(ended, world.clock.monotonicMs() - startedMs, context));
+        // Devices decide the exit code: what they gave is stored. A daemon that stops meanwhile says no more of remotes.
+        const remotes = await services.remotes().catch(() => []);
+        context.remark(...remotes.filter(({ failure }) => failure !== null).flatMap(remoteLines));
         return ended.every(isGood) ? exitCodes.ok : exitCodes.devices;
       }),
     );

@@ -14,7 +14,7 @@ import {
   type Shelf,
 } from '../revision.ts';
 import { known } from '../select.ts';
-import type { Services } from '../services.ts';
+import type { Comparison, Services } from '../services.ts';
 import { comparisonJson, comparisonLines } from '../terminal/diff-view.ts';
 import { page } from '../terminal/pager.ts';
 import { parseInstant } from '../time.ts';
@@ -40,25 +40,14 @@ export function diff(cli: Cli): void {
       cli.run(options, async (context) => {
         const { services, world, paint } = context;
         const device = known(await services.fleet(), name);
-        const shelf = await openShelf(services, device, options.artefact);
-        const { before, after } = await sides(services, shelf, a, b);
-        const [beforeText, afterText] = await Promise.all([
-          textOf(services, before),
-          textOf(services, after),
-        ]);
-        const comparison = await services.compare(device, beforeText, afterText);
+        const compared = await comparedSides(services, device, options.artefact, [a, b]);
         if (context.json) {
-          context.document({
-            device,
-            artefact: shelf.artefact,
-            from: before === null ? null : sideJson(before),
-            to: sideJson(after),
-            ...comparisonJson(comparison),
-          });
+          context.document(compared.document);
           return exitCodes.ok;
         }
+        const { before, after, comparison } = compared;
         const from = before === null ? 'nothing' : sideName(before);
-        const heading = `${device} ${shelf.artefact}: ${from} → ${sideName(after)}`;
+        const heading = `${device} ${options.artefact}: ${from} → ${sideName(after)}`;
         const lines = comparisonLines(heading, comparison, paint);
         await page(world, `${lines.join('\n')}\n`);
         return exitCodes.ok;
@@ -66,7 +55,27 @@ export function diff(cli: Cli): void {
     );
 }
 
-/** `before` null: there is nothing before `after`. */
+/** What two revisions name, compared, and what `diff --json` prints of it. `before` null: there is nothing before `after`. */
+export async function comparedSides(
+  services: Services,
+  device: string,
+  artefact: string,
+  [a, b]: readonly (string | undefined)[],
+): Promise<{
+  readonly before: Reading | null;
+  readonly after: Reading;
+  readonly comparison: Comparison;
+  readonly document: object;
+}> {
+  const shelf = await openShelf(services, device, artefact);
+  const { before, after } = await sides(services, shelf, a, b);
+  const [beforeText, afterText] = await Promise.all([textOf(services, before), textOf(services, after)]);
+  const comparison = await services.compare(device, beforeText, afterText);
+  const from = before === null ? null : sideJson(before);
+  const document = { device, artefact, from, to: sideJson(after), ...comparisonJson(comparison) };
+  return { before, after, comparison, document };
+}
+
 async function sides(
   services: Services,
   shelf: Shelf,

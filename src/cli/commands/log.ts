@@ -5,7 +5,7 @@ import { decodedText, jsonInstant } from '../json.ts';
 import type { Cli } from '../program.ts';
 import { openShelf, principalArtefact } from '../revision.ts';
 import { known } from '../select.ts';
-import type { Message } from '../services.ts';
+import type { Message, Services } from '../services.ts';
 import { page } from '../terminal/pager.ts';
 import { table } from '../terminal/table.ts';
 
@@ -32,26 +32,12 @@ export function log(cli: Cli): void {
       cli.run(options, async (context) => {
         const { services, json, paint, width } = context;
         const device = known(await services.fleet(), name);
-        const { versions, held } = await openShelf(services, device, options.artefact);
-        const messages = await services.messages(versions.map(({ commit }) => commit));
         if (json) {
-          context.document(
-            versions.map((version) => {
-              const message = messages.get(version.commit);
-              return {
-                device,
-                artefact: version.artefact,
-                commit: version.commit,
-                run_id: version.runId,
-                at: jsonInstant(version.atMs),
-                path: version.path,
-                subject: decodedText(message?.subject ?? ''),
-                trailers: trailersJson(message),
-              };
-            }),
-          );
+          context.document(await versionsJson(services, device, options.artefact));
           return exitCodes.ok;
         }
+        const { versions, held } = await openShelf(services, device, options.artefact);
+        const messages = await services.messages(versions.map(({ commit }) => commit));
         const rows = versions.map((version) => {
           const message = messages.get(version.commit);
           return [
@@ -69,6 +55,29 @@ export function log(cli: Cli): void {
         return exitCodes.ok;
       }),
     );
+}
+
+/** What `log --json` prints. */
+export async function versionsJson(
+  services: Services,
+  device: string,
+  artefact: string,
+): Promise<readonly object[]> {
+  const { versions } = await openShelf(services, device, artefact);
+  const messages = await services.messages(versions.map(({ commit }) => commit));
+  return versions.map((version) => {
+    const message = messages.get(version.commit);
+    return {
+      device,
+      artefact: version.artefact,
+      commit: version.commit,
+      run_id: version.runId,
+      at: jsonInstant(version.atMs),
+      path: version.path,
+      subject: decodedText(message?.subject ?? ''),
+      trailers: trailersJson(message),
+    };
+  });
 }
 
 function trailer(message: Message | undefined, key: string): string | null {

@@ -2,11 +2,13 @@ import { writeFile } from 'node:fs/promises';
 import { decodeBytes, harmlessLines } from '../../core/display.ts';
 import { OperationError, UsageError } from '../../core/errors.ts';
 import { size } from '../../core/units.ts';
+import type { ArchiveAttempt } from '../../ledger/archives.ts';
 import { type Common, exitCodes } from '../context.ts';
 import type { Cli } from '../program.ts';
 import { findNamed, openShelf, principalArtefact, type Shelf } from '../revision.ts';
 import { known } from '../select.ts';
 import type { Services, Unsealed } from '../services.ts';
+import { parseInstant } from '../time.ts';
 
 interface Options extends Common {
   readonly identity: string;
@@ -24,18 +26,18 @@ export function restore(cli: Cli): void {
     .argument('[rev]', 'a commit, a run id or an RFC 3339 instant; default: the newest')
     .requiredOption('--identity <file>', 'the age identity that `roundsman init` made')
     .option('--output <file>', 'a new file, readable for its owner alone; default: standard output')
-    .option('--artefact <name>', 'which of its texts', principalArtefact)
+    .option('--artefact <name>', 'which of its texts or archives', principalArtefact)
     .action((name: string, revision: string | undefined, options: Options) =>
       cli.run(options, async ({ services, world, json, document, remark }) => {
         const { identity, output } = options;
         if (json && output === undefined)
           throw new UsageError('--json and the bytes both want standard output', 'add `--output FILE`');
         const device = known(await services.fleet(), name);
-        const shelf = await openShelf(services, device, options.artefact);
-        const { runId, unsealed } =
-          revision === undefined
-            ? { runId: null, unsealed: await services.restore(device, options.artefact, null, identity) }
-            : await restoreNamed(services, shelf, revision, identity);
+        const kept = (await services.archives(device)).filter(({ name }) => name === options.artefact);
+        const isArchive = kept.length > 0;
+        const { runId, unsealed } = isArchive
+          ? await restoreArchive(services, kept, revision, identity, device)
+          : await restoreText(services, device, options.artefact, revision, identity);
         if (unsealed === null)
           throw new OperationError(
             `nothing is sealed of ${options.artefact} of ${device}${runId === null ? '' : ` in run ${runId}`}`,
@@ -45,7 +47,8 @@ export function restore(cli: Cli): void {
           if (world.stdout.isTTY === true) refuseControls(unsealed.bytes);
           world.stdout.write(unsealed.bytes);
         } else await writeNew(output, unsealed.bytes);
-        const run = await services.run(unsealed.runId);
+        // What a text is worth says nothing of an archive.
+        const run = isArchive ? null : await services.run(unsealed.runId);
         if (json)
           document({
             device,
@@ -70,6 +73,40 @@ export function restore(cli: Cli): void {
         return exitCodes.ok;
       }),
     );
+}
+
+async function restoreText(
+  services: Services,
+  device: string,
+  artefact: string,
+  revision: string | undefined,
+  identity: string,
+): Promise<{ runId: string | null; unsealed: Unsealed | null }> {
+  const shelf = await openShelf(services, device, artefact);
+  if (revision !== undefined) return restoreNamed(services, shelf, revision, identity);
+  return { runId: null, unsealed: await services.restore(device, artefact, null, identity) };
+}
+
+/** The archive of the run that is named, or the newest one at an instant; without a revision the newest of all. */
+async function restoreArchive(
+  services: Services,
+  kept: readonly ArchiveAttempt[],
+  revision: string | undefined,
+  identity: string,
+  device: string,
+): Promise<{ runId: string; unsealed: Unsealed | null }> {
+  const instantMs = revision === undefined ? null : parseInstant(revision);
+  const found = kept.find(({ runId, attemptedAtMs }) => {
+    if (revision === undefined) return true;
+    return instantMs === null ? runId.startsWith(revision) : attemptedAtMs <= instantMs;
+  });
+  if (found === undefined)
+    throw new UsageError(
+      `${device} has no archive "${kept[0]?.name ?? ''}" of ${revision ?? ''}`,
+      `name its run or an instant; there is one of each of these runs: ${kept.map(({ runId }) => runId).join(', ')}`,
+    );
+  const { runId } = found;
+  return { runId, unsealed: await services.restore(device, found.name, runId, identity) };
 }
 
 /**

@@ -68,7 +68,7 @@ export function runs(cli: Cli): void {
           untilMs,
         });
         if (json) {
-          document(entries.map(entryJson));
+          document(entries.map(runJson));
           return exitCodes.ok;
         }
         if (entries.length === 0) {
@@ -116,7 +116,8 @@ function whatOf(entry: RunEntry): string {
   return `${entry.cause ?? ''}${more}`;
 }
 
-function entryJson(entry: RunEntry): object {
+/** One entry of `runs --json`. */
+export function runJson(entry: RunEntry): object {
   const { runId, device, startedAtMs, endedAtMs } = entry;
   return {
     run_id: runId,
@@ -131,5 +132,6 @@ function entryJson(entry: RunEntry): object {
     duration_ms: startedAtMs === null || endedAtMs === null ? null : endedAtMs - startedAtMs,
     commit: entry.commit,
     restorable: entry.restorable,
+    count: entry.slots ?? 1,
   };
 }

@@ -5,6 +5,7 @@ import { jsonInstant } from '../json.ts';
 import type { Cli } from '../program.ts';
 import { find, openShelf, principalArtefact } from '../revision.ts';
 import { known } from '../select.ts';
+import type { Services } from '../services.ts';
 import { page } from '../terminal/pager.ts';
 
 interface Options extends Common {
@@ -28,27 +29,36 @@ export function show(cli: Cli): void {
       cli.run(options, async (context) => {
         const device = known(await context.services.fleet(), name);
         if (options.transcript === true) return transcript(context, device, revision);
-        const shelf = await openShelf(context.services, device, options.artefact);
-        const reading = await find(context.services, shelf, revision);
-        const held = reading.kind === 'held';
-        const text = held ? reading.text : await context.services.text(reading.version);
-        if (!context.json) {
-          await page(context.world, forPeople(text));
-          return exitCodes.ok;
-        }
-        context.document({
-          device,
-          artefact: shelf.artefact,
-          commit: held ? null : reading.version.commit,
-          run_id: held ? reading.held.entry.runId : reading.version.runId,
-          at: jsonInstant(held ? reading.held.entry.readAtMs : reading.version.atMs),
-          path: held ? null : reading.version.path,
-          held,
-          text: decodeBytes(text),
-        });
+        const shown = await shownText(context.services, device, options.artefact, revision);
+        if (context.json) context.document(shown.document);
+        else await page(context.world, forPeople(shown.text));
         return exitCodes.ok;
       }),
     );
+}
+
+/** A text, one character per byte, and what `show --json` prints of it. */
+export async function shownText(
+  services: Services,
+  device: string,
+  artefact: string,
+  revision: string | undefined,
+): Promise<{ readonly text: string; readonly document: object }> {
+  const shelf = await openShelf(services, device, artefact);
+  const reading = await find(services, shelf, revision);
+  const held = reading.kind === 'held';
+  const text = held ? reading.text : await services.text(reading.version);
+  const document = {
+    device,
+    artefact: shelf.artefact,
+    commit: held ? null : reading.version.commit,
+    run_id: held ? reading.held.entry.runId : reading.version.runId,
+    at: jsonInstant(held ? reading.held.entry.readAtMs : reading.version.atMs),
+    path: held ? null : reading.version.path,
+    held,
+    text: decodeBytes(text),
+  };
+  return { text, document };
 }
 
 async function transcript(context: Context, device: string, runId: string | undefined): Promise<number> {

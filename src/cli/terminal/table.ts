@@ -25,7 +25,9 @@ export function table(
   width: number | null,
   paint: Paint,
 ): string[] {
-  const texts = rows.map((row) => columns.map((_, index) => [...harmless(textOf(row[index]))]));
+  const texts = rows.map((row) =>
+    columns.map((_, index) => [...harmless(textOf(row[index])).replaceAll('\t', ' ')]),
+  );
   const natural = columns.map((column, index) =>
     Math.max(column.title.length, ...texts.map((row) => row[index]?.length ?? 0)),
   );

@@ -2,7 +2,7 @@ import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Imported } from '../../cli/services.ts';
 import { describe } from '../../core/catalogue.ts';
-import type { SecretRef } from '../../core/device.ts';
+import { type SecretRef, vaultPath } from '../../core/device.ts';
 import { BackupError, failureOf, OperationError } from '../../core/errors.ts';
 import { writeDurably } from '../../gitstore/durable.ts';
 import { maskKeyId, parseFingerprintKey } from '../../pipeline/mask.ts';
@@ -85,5 +85,6 @@ function placeOf(ref: SecretRef): string {
   if ('file' in ref) return ref.file;
   if ('env' in ref) return `environment variable ${ref.env}`;
   if ('credential' in ref) return `systemd credential ${ref.credential}`;
+  if ('vault' in ref) return `key ${ref.vault.key} of ${vaultPath(ref.vault)} in Vault`;
   return 'command' in ref ? `the command ${ref.command[0] ?? ''}` : 'the settings';
 }

@@ -1,5 +1,5 @@
-import { userInfo } from 'node:os';
 import type { BackupEvent, Reached, Watch } from '../../cli/services.ts';
+import { credentialsOf } from '../../core/device.ts';
 import { failureOf, UsageError } from '../../core/errors.ts';
 import { nearest } from '../../core/nearest.ts';
 import type { RunEnded } from '../../core/run.ts';
@@ -9,11 +9,13 @@ import type { LoginGate } from '../../scheduler/login-gate.ts';
 import { reach } from '../../transport/collect.ts';
 import { createTranscript } from '../../transport/transcript.ts';
 import { eachDevice } from '../fleet.ts';
-import { removeOldTranscripts } from '../housekeeping.ts';
+import { housekeeping } from '../housekeeping.ts';
+import { pushOnce } from '../replication.ts';
 import { newRunId } from '../run-id.ts';
 import { createRunner, maxArtefactBytes, transcriptBytes } from '../runner.ts';
 import { openSealed } from '../vault.ts';
 import { type Context, deviceNamed, driverOf, type State } from './context.ts';
+import { atOnce, type Visiting } from './visiting.ts';
 
 /** Reads each device once; see Services. Refuses (UsageError) where secrets could neither be masked nor sealed. */
 export async function backup(
@@ -41,8 +43,9 @@ export async function backup(
     log.runEnded(run);
     onEvent({ type: 'ended', ended: run });
   });
-  // Where no daemon runs, no night does it.
-  await removeOldTranscripts(context);
+  // Where no daemon runs, no night does it, and nobody pushes later.
+  await housekeeping(context);
+  await pushOnce(context, signal);
   return ended;
 }
 
@@ -68,11 +71,16 @@ export async function recoverLeftovers(context: Context, state: State): Promise<
 
 /**
  * Lets a credential be used again that is held back. `gate` null: this process has none, and what the
- * ledger remembers is released. Throws UsageError where the inventory has no credential of this name.
+ * ledger remembers is released. `by` is recorded. Throws UsageError where the inventory has no credential of this name.
  */
-export async function release(context: Context, credential: string, gate: LoginGate | null): Promise<void> {
+export async function release(
+  context: Context,
+  credential: string,
+  gate: LoginGate | null,
+  by: string,
+): Promise<void> {
   const { devices } = await context.configuration();
-  const names = new Set(devices.map((device) => device.credentials.name));
+  const names = new Set(devices.flatMap(credentialsOf).map(({ name }) => name));
   if (!names.has(credential)) {
     const near = nearest(credential, names);
     throw new UsageError(
@@ -81,18 +89,19 @@ export async function release(context: Context, credential: string, gate: LoginG
     );
   }
   const used = gate ?? (await createRunner(context, await context.changing(), null)).gate;
-  used.release(credential, userInfo().username);
+  used.release(credential, by);
 }
 
 /**
  * Logs in to each device and leaves at the prompt; see Services. Obeys the hold-back of credentials, by
- * `gate` where this process has one.
+ * `ownGate` where this process has one; `visit` gives each session its turn.
  */
 export async function reachAll(
   context: Context,
   names: readonly string[],
   { onEvent, signal }: Watch<Reached>,
   ownGate: LoginGate | null,
+  visit: Visiting = atOnce,
 ): Promise<readonly Reached[]> {
   const configuration = await context.configuration();
   const state = await context.changing();
@@ -102,20 +111,23 @@ export async function reachAll(
   await eachDevice(devices, configuration.settings.workers, signal, async (device) => {
     const { clock } = context;
     const startedMs = clock.monotonicMs();
-    const login = gate.around(device, null, signal, ({ readSecret, accepted }) =>
-      reach({
-        device,
-        driver: driverOf(configuration, device.platform),
-        readSecret,
-        hostKeys: state.hostKeys,
-        clock,
-        signal,
-        readTwice: false,
-        maxBytes: maxArtefactBytes,
-        onLoggedIn: accepted,
-        onProgress: () => {},
-        transcript: createTranscript({ limitBytes: transcriptBytes }),
-      }),
+    const login = visit(device.name, signal, (either) =>
+      gate.around(device, null, either, ({ readSecret, passed, accepted }) =>
+        reach({
+          device,
+          driver: driverOf(configuration, device.platform),
+          readSecret,
+          hostKeys: state.hostKeys,
+          clock,
+          signal: either,
+          readTwice: false,
+          maxBytes: maxArtefactBytes,
+          onPassed: passed,
+          onLoggedIn: accepted,
+          onProgress: () => {},
+          transcript: createTranscript({ limitBytes: transcriptBytes }),
+        }),
+      ),
     );
     const failure = await login.then(() => null, failureOf);
     const durationMs = Math.round(clock.monotonicMs() - startedMs);

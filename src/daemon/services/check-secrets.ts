@@ -1,5 +1,6 @@
+import { access, constants } from 'node:fs/promises';
 import { describe } from '../../core/catalogue.ts';
-import type { Credentials, SecretRef } from '../../core/device.ts';
+import { type Credentials, credentialsOf, type SecretRef } from '../../core/device.ts';
 import {
   BackupError,
   failureOf,
@@ -10,6 +11,7 @@ import {
 import { Reader } from '../../inventory/schema.ts';
 import { type Path, readYaml } from '../../inventory/yaml.ts';
 import { parsePrivateKey } from '../../transport/private-key.ts';
+import { needsOf } from '../git-remotes.ts';
 import { readFingerprintKey } from '../vault.ts';
 import type { Configuration, Context } from './context.ts';
 
@@ -27,13 +29,17 @@ export async function checkSecrets(
   configuration: Configuration,
 ): Promise<readonly Problem[]> {
   const { settings, devices, file } = configuration;
-  const logins = new Map(devices.map(({ credentials }) => [credentials.name, credentials]));
+  const logins = new Map(devices.flatMap(credentialsOf).map((login) => [login.name, login]));
   const [key, ...found] = await Promise.all([
     fingerprintKeyMistake(context, configuration),
     ...[...logins.values()].map((login) => loginMistakes(context, login)),
   ]);
-  const mistakes = found.flat();
-  const warnings = mistakes.length === 0 ? [] : placed(settings.inventory, mistakes);
+  const mistakes = [...found.flat(), ...(await archiveMistakes(context, configuration))];
+  const ofRemotes = await remoteMistakes(context, configuration);
+  const warnings = [
+    ...(mistakes.length === 0 ? [] : placed(settings.inventory, mistakes)),
+    ...(ofRemotes.length === 0 ? [] : placed(file, ofRemotes)),
+  ];
   if (key === null) return warnings;
   const [problem] = placed(file, [key]) as [Problem];
   if (!key.fatal) return [problem, ...warnings];
@@ -99,8 +105,74 @@ async function loginMistakes(
   return mistakes;
 }
 
+/** What the pushes log in with. */
+async function remoteMistakes(
+  { readSecret }: Context,
+  { settings }: Configuration,
+): Promise<readonly Mistake[]> {
+  const found = settings.git.remotes.map(async (remote, index): Promise<readonly Mistake[]> => {
+    const { secret, ca } = needsOf(remote);
+    const at = ['git', 'remotes', index];
+    const mistakes: Mistake[] = [];
+    if (ca !== null && !(await readable(ca)))
+      mistakes.push({ at: [...at, 'ca'], message: `${ca} cannot be read here, ${perhapsRight}` });
+    if (secret === null) return mistakes;
+    try {
+      const text = await readSecret(secret.ref);
+      if (secret.key === 'private_key') parsePrivateKey(text, undefined, secret.ref);
+    } catch (error) {
+      const { key, problem } = secretUnavailable(error).detail;
+      const message =
+        key === undefined
+          ? unreadable(error, true)
+          : key === 'encrypted'
+            ? 'the private key is encrypted; a push needs one without a passphrase, which can do nothing but push'
+            : problem;
+      mistakes.push({ at: [...at, secret.key], message });
+    }
+    return mistakes;
+  });
+  return (await Promise.all(found)).flat();
+}
+
+async function readable(file: string): Promise<boolean> {
+  return access(file, constants.R_OK).then(
+    () => true,
+    () => false,
+  );
+}
+
+/** One for each secret, whatever the number of devices whose archives it encrypts. */
+async function archiveMistakes(
+  { readSecret }: Context,
+  { devices }: Configuration,
+): Promise<readonly Mistake[]> {
+  const users = Map.groupBy(
+    devices.flatMap(({ name, archives }) =>
+      archives.flatMap(({ name: archive, passphrase }) =>
+        passphrase === null ? [] : [{ name, archive, passphrase }],
+      ),
+    ),
+    ({ passphrase }) => JSON.stringify(passphrase),
+  );
+  const mistakes = [...users.values()].map(async ([first, ...others]): Promise<readonly Mistake[]> => {
+    if (first === undefined) return [];
+    try {
+      await readSecret(first.passphrase);
+      return [];
+    } catch (error) {
+      const more = others.length === 0 ? '' : ` and ${others.length} more`;
+      const what = `the passphrase of ${first.archive} of ${first.name}${more}`;
+      return [{ at: ['devices'], message: `${what}: ${unreadable(error, true)}` }];
+    }
+  });
+  return (await Promise.all(mistakes)).flat();
+}
+
 function unreadable(error: unknown, mayBeRight: boolean): string {
-  const { reference, problem } = secretUnavailable(error).detail;
+  const { reference, problem, vault } = secretUnavailable(error).detail;
+  // The service would meet the same.
+  if (vault !== undefined) return `${reference}: ${problem}; ${describe(failureOf(error)).todo}`;
   return `${reference} cannot be read here: ${problem}${mayBeRight ? `, ${perhapsRight}` : ''}`;
 }
 

@@ -1,8 +1,9 @@
 import type { Checked, Sizing } from '../../cli/services.ts';
-import type { Problem } from '../../core/errors.ts';
+import { InvalidConfiguration, OperationError, type Problem } from '../../core/errors.ts';
 import { duration } from '../../core/units.ts';
 import { createCalendar } from '../../scheduler/calendar.ts';
 import { startWithinMs } from '../../scheduler/due.ts';
+import { readTls, UnreadableFile } from '../http-access.ts';
 import { checkSecrets } from './check-secrets.ts';
 import type { Configuration, Context } from './context.ts';
 
@@ -19,13 +20,31 @@ const storedShare = 0.4;
 export async function check(context: Context): Promise<Checked> {
   const configuration = await context.configuration();
   const secrets = await checkSecrets(context, configuration);
+  const http = await checkTls(context, configuration);
   const size = await sizing(context, configuration);
   return {
     configFile: configuration.file,
     inventoryFile: configuration.settings.inventory,
-    warnings: [...configuration.warnings, ...secrets, ...tooTight(configuration, size.runMs)],
+    warnings: [...configuration.warnings, ...secrets, ...http, ...tooTight(configuration, size.runMs)],
     sizing: size,
   };
+}
+
+/**
+ * Whether the daemon could speak TLS. What this user cannot read is a warning: it may be there for the service alone.
+ * Throws InvalidConfiguration where certificate and key do not belong together.
+ */
+async function checkTls(context: Context, { file, settings }: Configuration): Promise<readonly Problem[]> {
+  try {
+    await readTls(settings.http, context, {});
+    return [];
+  } catch (error) {
+    if (!(error instanceof OperationError)) throw error;
+    const { message } = error;
+    const problem = { file, path: 'http.web_config_file', line: null, message, nearest: null };
+    if (!(error instanceof UnreadableFile)) throw new InvalidConfiguration([problem]);
+    return [{ ...problem, message: `${message}, which is right where only the service may read it` }];
+  }
 }
 
 /** What a daemon says at its start: schedules on which not every device can begin in time. */

@@ -5,6 +5,7 @@ import { nearest } from '../../core/nearest.ts';
 import type { Driver } from '../../drivers/driver.ts';
 import type { Repository } from '../../gitstore/repository.ts';
 import type { Spool } from '../../gitstore/spool.ts';
+import type { Retirement } from '../../inventory/inventory.ts';
 import type { PlannedDevice } from '../../inventory/precedence.ts';
 import type { KnownDevice, Ledger } from '../../ledger/ledger.ts';
 import type { HostKeys } from '../../transport/host-keys.ts';
@@ -16,6 +17,7 @@ export interface Configuration {
   readonly file: string;
   readonly settings: Settings;
   readonly devices: readonly PlannedDevice[];
+  readonly retired: readonly Retirement[];
   readonly groups: readonly string[];
   readonly warnings: readonly Problem[];
   readonly drivers: ReadonlyMap<string, Driver>;

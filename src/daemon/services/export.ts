@@ -1,9 +1,9 @@
 import { chmod, mkdir, readdir, rm, stat, writeFile } from 'node:fs/promises';
-import { hostname, userInfo } from 'node:os';
+import { hostname } from 'node:os';
 import { dirname, isAbsolute, join, relative, resolve, sep } from 'node:path';
 import { openArtefacts } from '../../artefacts/store.ts';
 import type { Exported, MoveStep, Watch } from '../../cli/services.ts';
-import type { SecretRef } from '../../core/device.ts';
+import { secretRefsOf, vaultPath } from '../../core/device.ts';
 import { OperationError, UsageError } from '../../core/errors.ts';
 import { bundleRepository } from '../../gitstore/bundle.ts';
 import { makeDirectory, writeDurably } from '../../gitstore/durable.ts';
@@ -13,9 +13,12 @@ import type { Ledger } from '../../ledger/ledger.ts';
 import { maskKeyId, parseFingerprintKey } from '../../pipeline/mask.ts';
 import { createCalendar } from '../../scheduler/calendar.ts';
 import { settleUp } from '../../scheduler/settle-up.ts';
+import { needsOf } from '../git-remotes.ts';
 import { begin, copyPrivate, entriesOf, exists, flushTree, onDisk } from '../move/files.ts';
 import { digestOf, type Manifest, names } from '../move/manifest.ts';
+import { userName } from '../user.ts';
 import { buildInfo } from '../version.ts';
+import { filesOf } from '../web-config.ts';
 import type { Configuration, Context, State } from './context.ts';
 
 /** Writes an export; see Services. Nothing is left in `givenDir` where it fails. */
@@ -72,7 +75,7 @@ async function write(
 
   begin(watch, 'ledger');
   const host = hostname();
-  ledger.record('export', exportedAtMs, { by: userInfo().username, host, main, mask_key: maskKey });
+  ledger.record('export', exportedAtMs, { by: userName(), host, main, mask_key: maskKey });
   const chain = verifyChain(ledger.chain());
   if (chain.brokenAt !== null)
     throw new OperationError(
@@ -211,20 +214,26 @@ async function digestsOf(dir: string): Promise<Record<string, string>> {
 
 /** What makes the other host this one, and is not ours to copy: it belongs to root, or to nobody's disk. */
 function toCopy({ file, settings, devices }: Configuration): Pick<Exported, 'filesToCopy' | 'secretsToCopy'> {
-  const refs = devices.flatMap(({ credentials: { password, enable, privateKey, passphrase } }) =>
-    [password, enable, privateKey, passphrase].filter(
-      (ref): ref is SecretRef => ref !== null && ref !== 'same-as-password',
-    ),
-  );
+  const remotes = settings.git.remotes.map(needsOf);
+  const refs = [...devices.flatMap(secretRefsOf), ...remotes.flatMap(({ secret }) => secret?.ref ?? [])];
   const files = refs.flatMap((ref) => ('file' in ref ? [ref.file] : []));
   const others = refs.flatMap((ref) => {
     if ('env' in ref) return [`environment variable ${ref.env}`];
     if ('credential' in ref) return [`systemd credential ${ref.credential}`];
+    if ('vault' in ref) return [`key ${ref.vault.key} of ${vaultPath(ref.vault)} in Vault`];
     // Without its arguments: they can be secrets too.
     return 'command' in ref ? [`what the command ${ref.command[0] ?? ''} prints`] : [];
   });
   return {
-    filesToCopy: [...new Set([resolve(file), settings.inventory, ...files])],
+    filesToCopy: [
+      ...new Set([
+        resolve(file),
+        settings.inventory,
+        ...(settings.http.web === null ? [] : filesOf(settings.http.web)),
+        ...files,
+        ...remotes.flatMap(({ ca }) => ca ?? []),
+      ]),
+    ],
     secretsToCopy: [...new Set(others)],
   };
 }

@@ -1,7 +1,6 @@
 import { readFile } from 'node:fs/promises';
-import { userInfo } from 'node:os';
 import { setImmediate } from 'node:timers/promises';
-import { unseal } from '../../artefacts/unseal.ts';
+import { unseal, unsealArchive } from '../../artefacts/unseal.ts';
 import type {
   Comparison,
   DeviceStatus,
@@ -13,7 +12,9 @@ import type {
   Unsealed,
 } from '../../cli/services.ts';
 import { OperationError } from '../../core/errors.ts';
+import type { SpoolEntry } from '../../core/run.ts';
 import { artefactPath } from '../../gitstore/paths.ts';
+import type { ArchiveAttempt } from '../../ledger/archives.ts';
 import type { RunRow, Version } from '../../ledger/ledger.ts';
 import type { AbsentRow } from '../../ledger/slots.ts';
 import { statusOf } from '../../ledger/status.ts';
@@ -28,6 +29,9 @@ import { type Context, driverOf, knownDevice, type State } from './context.ts';
 /** Lines of context around a change. */
 const contextLines = 3;
 
+/** Of a device that was retired, or left the inventory. */
+const notOnSchedule = { missed: false, late: false, nextRunMs: null, dueMs: null };
+
 /** More runs than a person reads; a script narrows by device and time. */
 const listedRuns = 100_000;
 
@@ -37,7 +41,7 @@ const calendar = createCalendar();
 const devicesAtOnce = 500;
 
 /**
- * Where each device stands, in the order of the inventory. `present` tells what the process that keeps the
+ * Where each device stands, in the order of the inventory; then those that only the ledger knows. `present` tells what the process that keeps the
  * schedule knows of a device; null where none does.
  */
 export async function status(
@@ -74,7 +78,14 @@ export async function status(
     const history = 'history' in here ? here.history : (histories.get(id ?? '') ?? null);
     lines.push({ ...device, known: id, schedule: standingOf(calendar, device, history, here, nowMs) });
   }
-  return statusOf(lines, ledger.summaries());
+  const inInventory = new Set(devices.map(({ name }) => name));
+  for (const name of wanted) {
+    const gone = inInventory.has(name) ? null : ledger.device(name);
+    if (gone?.name !== name) continue;
+    const { id, platform, group } = gone;
+    lines.push({ name, platform, group, enabled: false, archives: [], known: id, schedule: notOnSchedule });
+  }
+  return statusOf(lines, ledger.summaries(), ledger.archives.standings());
 }
 
 export async function runs(context: Context, filter: RunsFilter): Promise<readonly RunEntry[]> {
@@ -179,22 +190,31 @@ export async function compareTexts(
 
 /**
  * Makes a quarantined run the last good one. Where an earlier attempt came as far as the commit, that
- * commit is taken up, not made twice; where recovery has closed it in the meantime, nothing is left to do.
+ * commit is taken up, not made twice; where recovery has closed it in the meantime, nothing is left to do. `by` is
+ * recorded.
  */
-export async function accept(context: Context, device: string, runId: string): Promise<string> {
+export async function accept(context: Context, device: string, runId: string, by: string): Promise<string> {
   const configuration = await context.configuration();
   const state = await context.changing();
   const known = knownDevice(state, device);
   const before = state.ledger.run(runId);
   if (before?.deviceId === known.id && before.acceptedAtMs !== null && before.commit !== null)
     return before.commit;
-  const entry = (await state.spool.held(known.id)).find((held) => held.runId === runId);
-  if (entry === undefined) {
+  const found = (await state.spool.held(known.id)).find((held) => held.runId === runId);
+  if (found === undefined) {
     throw new OperationError(
       `run ${runId} of ${device} is not in quarantine`,
       `list what is: roundsman runs ${device} --failed`,
     );
   }
+  if (found.platform !== known.platform) {
+    throw new OperationError(
+      `run ${runId} read a ${found.platform}, and ${device} is a ${known.platform} now`,
+      `read the new one: roundsman backup ${device}`,
+    );
+  }
+  // Where the device is now: it may have moved since it was read.
+  const entry: SpoolEntry = { ...found, group: known.group, deviceName: known.name };
   const paths = new Map(
     entry.artefacts.map(({ name }) => [name, artefactPath(entry.group, entry.deviceName, name)]),
   );
@@ -202,7 +222,7 @@ export async function accept(context: Context, device: string, runId: string): P
   state.ledger.acceptRun({
     runId,
     atMs: context.clock.nowMs(),
-    by: userInfo().username,
+    by,
     commit,
     paths,
   });
@@ -212,7 +232,7 @@ export async function accept(context: Context, device: string, runId: string): P
   async function commitHeld(): Promise<string> {
     const driver = driverOf(configuration, known.platform);
     const expect = { hostname: null, serials: [] };
-    const { settled } = await settle(entry as NonNullable<typeof entry>, driver, expect, true, {
+    const { settled } = await settle(entry, driver, expect, by, {
       ...state,
       artefactPath,
     });
@@ -244,17 +264,45 @@ export async function restore(
   identityFile: string,
 ): Promise<Unsealed | null> {
   const copy = await sealed(context, device, artefact, runId);
-  return copy === null ? null : opened(copy, identityFile);
+  return copy === null
+    ? restoreArchive(context, device, artefact, runId, identityFile)
+    : opened(copy, identityFile);
+}
+
+/** An archive, in this run or (null) the newest; null where there is none. */
+async function restoreArchive(
+  context: Context,
+  device: string,
+  name: string,
+  runId: string | null,
+  identityFile: string,
+): Promise<Unsealed | null> {
+  const { settings } = await context.configuration();
+  const state = await context.state();
+  const kept = state.ledger.archives.kept(knownDevice(state, device).id, name, runId);
+  if (kept === null || kept.sealed === null) return null;
+  const bytes = await openSealedToRead(settings).read(kept.sealed.digest);
+  return { bytes: await unsealArchive(bytes, await identityIn(identityFile)), runId: kept.runId };
+}
+
+/** The archives of a device that are kept, newest first. */
+export async function archives(context: Context, device: string): Promise<readonly ArchiveAttempt[]> {
+  const { ledger } = await context.state();
+  const known = ledger.device(device);
+  return known === null ? [] : ledger.archives.list(known.id);
 }
 
 /** Opens a sealed copy with an age identity file. Throws OperationError where the file does not do. */
 export async function opened(copy: SealedBytes, identityFile: string): Promise<Unsealed> {
-  const identity = await readFile(identityFile, 'utf8').catch((error: unknown) => {
+  return { bytes: await unseal(copy.bytes, await identityIn(identityFile)), runId: copy.runId };
+}
+
+async function identityIn(file: string): Promise<string> {
+  return readFile(file, 'utf8').catch((error: unknown) => {
     throw new OperationError(
-      `the identity ${identityFile} cannot be read`,
+      `the identity ${file} cannot be read`,
       'name the file that `roundsman init` told you to keep elsewhere: --identity FILE',
       { cause: error },
     );
   });
-  return { bytes: await unseal(copy.bytes, identity), runId: copy.runId };
 }

@@ -1,35 +1,31 @@
-import type { FastifyInstance, FastifyReply, RouteShorthandOptions } from 'fastify';
+import type { FastifyInstance, RouteShorthandOptions } from 'fastify';
+import { answer } from '../respond.ts';
 import type { HttpSources } from '../sources.ts';
-import { errorToSend, isExpected, statusOf } from '../wire-errors.ts';
+import { callerName } from './api.ts';
 
-/** What changes the daemon. The file rights of the socket decide who may. */
+/** What changes the daemon. On the socket its file rights decide who may, on TCP the scope `operate`. */
 export function addControl(app: FastifyInstance, sources: HttpSources): void {
   app.post<{ Body: { confirm?: boolean } }>(
     '/-/reload',
     body({ confirm: { type: 'boolean' } }),
-    (request, reply) => done(reply, () => sources.reload(request.body.confirm === true)),
+    (request, reply) =>
+      answer(reply, sources, async () => {
+        const { confirm = false } = request.body;
+        return reply.send(await sources.reload(confirm, callerName(request)));
+      }),
   );
-  app.post('/-/pause', body({}), (_request, reply) =>
-    done(reply, async () => {
-      await sources.pause();
-      return { paused: true };
+  app.post('/-/pause', body({}), (request, reply) =>
+    answer(reply, sources, async () => {
+      await sources.pause(callerName(request));
+      return reply.send({ paused: true });
     }),
   );
-  app.post('/-/resume', body({}), (_request, reply) =>
-    done(reply, async () => {
-      await sources.resume();
-      return { paused: false };
+  app.post('/-/resume', body({}), (request, reply) =>
+    answer(reply, sources, async () => {
+      await sources.resume(callerName(request));
+      return reply.send({ paused: false });
     }),
   );
-
-  async function done(reply: FastifyReply, action: () => Promise<object>): Promise<FastifyReply> {
-    try {
-      return reply.send(await action());
-    } catch (error) {
-      if (!isExpected(error)) sources.unexpected(error);
-      return reply.code(statusOf(error)).send({ error: errorToSend(error) });
-    }
-  }
 }
 
 /** A closed object whose keys are all optional; no body at all is an empty one. */
@@ -39,6 +35,7 @@ function body(properties: Readonly<Record<string, object>>): RouteShorthandOptio
       request.body ??= {};
       next();
     },
+    config: { need: 'operate' },
     schema: { body: { type: 'object', properties, additionalProperties: false } },
   };
 }

@@ -10,6 +10,7 @@ import { InvalidConfiguration, type Problem } from '../../../src/core/errors.ts'
 import { localServices } from '../../../src/daemon/compose.ts';
 import { createContext } from '../../../src/daemon/context.ts';
 import { writeFirstConfiguration } from '../../../src/daemon/init.ts';
+import { VaultStub } from '../../support/vault.ts';
 
 let dir: string;
 let env: Record<string, string>;
@@ -124,6 +125,44 @@ describe('secrets of credentials', () => {
     });
   });
 
+  it('that Vault does not give are warnings with what to do, and the settings have to say where Vault is', async () => {
+    login('password: { vault: { path: network/asa, key: password } }');
+    expect((await problems()).map(({ path }) => path)).toEqual(['credentials.readonly.password.vault']);
+    await using vault = await VaultStub.listen();
+    vault.grant('hvs.CANARY', null, []);
+    env.VAULT_TOKEN = 'hvs.CANARY';
+    settings(
+      (text) => `${text}\nvault: { address: "${vault.address}", auth: { token: { env: VAULT_TOKEN } } }\n`,
+    );
+    const said = async () =>
+      (await check()).warnings.filter(({ path }) => path === 'credentials.readonly.password');
+    const [warning] = await said();
+    expect(warning?.message).toMatch(
+      /^key password of secret\/data\/network\/asa in Vault: .* read secret\/data\/network\/asa \(403\); give the policy/,
+    );
+    expect(JSON.stringify(warning)).not.toContain('CANARY');
+    vault.grant('hvs.CANARY');
+    vault.secrets.set('secret/data/network/asa', { password: 'x' });
+    expect(await said()).toEqual([]);
+  });
+
+  it('of a jump host on the way to a device are read too', async () => {
+    login('password: { env: RM_PASSWORD }');
+    const text = readFileSync(file('devices.yaml'), 'utf8')
+      .replace(
+        'devices:\n',
+        '  hop: { username: jump, password: { env: RM_GONE } }\njump_hosts:\n  bastion: { host: h, credentials: hop }\ndevices:\n',
+      )
+      .replace('credentials: readonly }', 'credentials: readonly, jump: [bastion] }');
+    writeFileSync(file('devices.yaml'), text);
+    expect((await check()).warnings).toContainEqual(
+      expect.objectContaining({
+        path: 'credentials.hop.password',
+        message: expect.stringContaining('RM_GONE cannot be read here: is not set'),
+      }),
+    );
+  });
+
   it('of a login that no device uses are left alone', async () => {
     login('password: { env: RM_GONE }');
     writeFileSync(
@@ -196,5 +235,57 @@ describe('sizing', () => {
   it('is silent where they can', async () => {
     fleet(20, '0 2 * * *');
     expect((await check()).warnings.filter(({ path }) => path === 'workers')).toEqual([]);
+  });
+});
+
+describe('the secrets of a remote', () => {
+  const remote = (...keys: readonly string[]) =>
+    settings(
+      (text) =>
+        `${text}git:\n  remotes:\n    - name: mirror\n${keys.map((key) => `      ${key}\n`).join('')}`,
+    );
+  const said = async () =>
+    (await check()).warnings
+      .filter(({ path }) => path.startsWith('git'))
+      .map(({ path, message }) => [path, message]);
+
+  it('that can be read are no reason for a word', async () => {
+    writeFileSync(file('token'), 'x', { mode: 0o400 });
+    writeFileSync(file('ca.pem'), 'x');
+    remote('url: https://git.example.net/x', 'username: u', 'password: { file: token }', 'ca: ca.pem');
+    expect(await said()).toEqual([]);
+  });
+
+  it('that cannot are each a warning, at their place', async () => {
+    remote('url: https://git.example.net/x', 'username: u', 'password: { file: token }', 'ca: ca.pem');
+    expect(await said()).toEqual([
+      ['git.remotes[0].ca', expect.stringContaining('cannot be read here')],
+      ['git.remotes[0].password', expect.stringContaining('does not exist')],
+    ]);
+  });
+
+  it('that are a key with a passphrase, or none at all, are a warning too', async () => {
+    const passphrase = { cipher: 'aes-256-cbc', passphrase: 'x' } as const;
+    const { privateKey: encrypted } = generateKeyPairSync('rsa', {
+      modulusLength: 2048,
+      publicKeyEncoding: { type: 'pkcs1', format: 'pem' },
+      privateKeyEncoding: { type: 'pkcs1', format: 'pem', ...passphrase },
+    });
+    const ssh = [
+      'url: git@git.example.net:x',
+      'private_key: { file: key }',
+      'host_key: ssh-ed25519 AAAAC3Nza',
+    ];
+    remote(...ssh);
+    for (const [text, words] of [
+      [encrypted, 'needs one without a passphrase'],
+      ['hunter2-canary', 'not a private key that can be used'],
+    ] as const) {
+      rmSync(file('key'), { force: true });
+      writeFileSync(file('key'), text, { mode: 0o400 });
+      const [first] = await said();
+      expect(first).toEqual(['git.remotes[0].private_key', expect.stringContaining(words)]);
+      expect(JSON.stringify(first)).not.toContain('canary');
+    }
   });
 });

@@ -6,6 +6,7 @@ import { openArtefacts } from '../../../src/artefacts/store.ts';
 import { generateIdentity } from '../../../src/artefacts/unseal.ts';
 import type { Services } from '../../../src/cli/services.ts';
 import { systemClock } from '../../../src/core/clock.ts';
+import { unknownCondition } from '../../../src/core/device.ts';
 import type { SpoolEntry } from '../../../src/core/run.ts';
 import { localServices } from '../../../src/daemon/compose.ts';
 import { createContext, type OwnedContext } from '../../../src/daemon/context.ts';
@@ -53,6 +54,7 @@ function entry(runId: string, masked: string, readAtMs: number): SpoolEntry {
     ...{ trigger: 'manual', slotMs: null, readAtMs, restorable: 'yes', restorableBecause: null },
     artefacts: [{ name: 'running-config', masked, sealed: null }],
     facts: { hostname: null, version: null, model: null, serial: null, changedBy: null, changedAt: null },
+    condition: unknownCondition,
     ...{ serials: [], maskKey: 'k', rules: 'r' },
   };
 }
@@ -87,6 +89,7 @@ async function ran(
       : null,
     reading: {
       facts: entry(runId, text, atMs).facts,
+      condition: unknownCondition,
       ...{ serials: [], rules: 'r', maskKey: 'k' },
       artefacts: [
         {

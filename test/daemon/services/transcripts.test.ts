@@ -26,6 +26,8 @@ function ended(device: string, nth: number): RunEnded {
       restorable: null,
       restorableBecause: null,
       artefacts: [],
+      unsaved: null,
+      archives: [],
       stack: null,
     },
     settled: { outcome: 'failed', failure: { code: 'run.interrupted', detail: { by: 'signal' } } },

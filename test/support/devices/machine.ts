@@ -1,3 +1,5 @@
+import type { DeviceSpec, LoginMethod } from './spec.ts';
+
 /**
  * A platform's terminal as data: which lines lead where, and how the wire looks. persona.ts runs it.
  * Texts may hold `{{host}}`, `{{status}}`, `{{folder}}`, `{{line}}` (what was typed) and the
@@ -46,11 +48,11 @@ export type State =
       /** The answer to every other line. */
       readonly unknown: string;
     }
-  /** Asks for a secret; every typed character echoes as `echo`. */
+  /** Asks for a secret or a name; every typed character echoes as `echo`, or as itself where that is null. */
   | {
       readonly kind: 'secret';
       readonly prompt: string;
-      readonly echo: string;
+      readonly echo: string | null;
       readonly expects: string | null;
       readonly right: string;
       readonly wrong: { readonly attempts: number; readonly text: string; readonly to: string };
@@ -81,4 +83,19 @@ export interface ExecAnswer {
   readonly stdout: string;
   readonly stderr: string;
   readonly exitStatus: number | null;
+  /** Files that are there from now on; null: no longer. */
+  readonly files?: { readonly [path: string]: string | null };
+}
+
+/** One simulated platform: what platforms/<id>.ts exports as `platform`. */
+export interface FakePlatform {
+  readonly machine: (spec: DeviceSpec) => Machine;
+  /** What its SSH server calls itself, without `SSH-2.0-`. */
+  readonly ident: string;
+  /** Offered methods, in the order in which they are announced. */
+  readonly methods: readonly LoginMethod[];
+  /** Wrong passwords after which it hangs up. */
+  readonly attempts: number;
+  /** It then locks the source out: the right password is refused as well. */
+  readonly locksOut?: true;
 }

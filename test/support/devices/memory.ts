@@ -1,6 +1,9 @@
 import type { Clock } from '../../../src/core/clock.ts';
+import { BackupError } from '../../../src/core/errors.ts';
 import type { Channel, ChannelEnd, ChannelSource } from '../../../src/transport/channel.ts';
 import type { Connect } from '../../../src/transport/collect.ts';
+import type { RemoteFile } from '../../../src/transport/ssh-sftp.ts';
+import type { Served } from './files.ts';
 import type { After, Far, Persona, Session } from './persona.ts';
 
 /** How the network hands over what a device sent. */
@@ -66,11 +69,37 @@ export function memoryConnect(persona: Persona, clock: Clock, delivery: Delivery
       ident: 'Memory_1.0',
       shell: () => open((far) => persona.shell(far, terminal)),
       exec: (line: string) => open((far) => persona.exec(line, far)),
+      sftp: async (path: string) => {
+        const refused = (reply: string) =>
+          new BackupError('collect.command-refused', { command: `sftp ${path}`, reply });
+        let file: Served | null;
+        try {
+          file = persona.file(path);
+        } catch (thrown) {
+          throw refused((thrown as Error).message);
+        }
+        if (file === null) throw refused('No such file');
+        return memoryFile(file);
+      },
       end: () => {
         for (const channel of channels) channel.close();
         return Promise.resolve();
       },
     });
+  };
+}
+
+/** As ssh2 does: a read fails where the connection broke, and is never answered where nothing comes. */
+function memoryFile({ sizeBytes, text, cutAt, silentAt }: Served): RemoteFile {
+  return {
+    sizeBytes,
+    read: async (offset, length) => {
+      const end = Math.min(offset + length, sizeBytes);
+      if (cutAt !== null && end > cutAt) throw new Error('No response from server');
+      if (silentAt !== null && end > silentAt) return new Promise(() => {});
+      return Buffer.from(text.slice(offset, offset + length), 'latin1');
+    },
+    close: () => {},
   };
 }
 

@@ -1,9 +1,8 @@
 import { type Display, fill, names, spoiled } from './answers.ts';
-import { asaMachine, starred } from './asa.ts';
-import { bigipMachine } from './bigip.ts';
-import { fortigateMachine } from './fortigate.ts';
+import { changedFiles, type Served, serveByScp, served } from './files.ts';
 import type { Machine } from './machine.ts';
 import { Output } from './output.ts';
+import { platformOf } from './platforms.ts';
 import { render } from './render.ts';
 import { Shell } from './shell.ts';
 import type { DeviceSpec, Faults } from './spec.ts';
@@ -54,13 +53,9 @@ export interface Persona {
   setFaults(faults: Faults): void;
   shell(far: Far, terminal: { readonly columns: number; readonly rows: number }): Session;
   exec(line: string, far: Far): Session;
+  /** A file that is asked for over SFTP; null where there is none. Throws where the device has no SFTP. */
+  file(path: string): Served | null;
 }
-
-const machines: { readonly [P in DeviceSpec['platform']]: (spec: DeviceSpec) => Machine } = {
-  cisco_asa: asaMachine,
-  fortinet_fortigate: fortigateMachine,
-  f5_bigip: bigipMachine,
-};
 
 /** The machine's own timers. */
 const realTime: After = (ms, then) => {
@@ -79,13 +74,16 @@ export function createPersona(initial: DeviceSpec, after: After = realTime): Per
   /** Fills in one answer and remembers what it became. */
   const display = (command: string, template: string, more: { readonly [key: string]: string }): string => {
     displays += 1;
-    const whole = template
-      .replaceAll('{{config}}', () => spec.config)
-      .replaceAll('{{masked}}', () => starred(spec.config));
+    const whole = template.replaceAll('{{config}}', () => spec.config);
     const { text, secrets } = render(fill(whole, { host: spec.hostname, ...more }), displays);
     for (const secret of secrets) madeUpSecrets.add(secret);
     displayed.push({ command, text });
     return text;
+  };
+
+  const serve = (path: string): Served | null => {
+    const template = spec.files?.[path];
+    return template === undefined ? null : served(path, display(path, template, {}), spec.faults ?? {});
   };
 
   return {
@@ -102,10 +100,30 @@ export function createPersona(initial: DeviceSpec, after: After = realTime): Per
       spec = { ...spec, faults };
     },
     shell: (far, terminal) =>
-      new Shell(machines[spec.platform](spec), spec, { far, after, terminal, typed, display }),
+      new Shell(platformOf(spec.platform).machine(spec), spec, { far, after, terminal, typed, display }),
     exec(line, far) {
       typed.push({ kind: 'exec', text: line });
-      return runExec(machines[spec.platform](spec), spec, line, far, after, display);
+      const path = /^scp -f (\S+)$/.exec(line)?.[1];
+      if (path !== undefined && spec.files !== undefined) {
+        const output = new Output(far, spec.faults ?? {}, after, () => {});
+        return serveByScp(path, serve(path), output);
+      }
+      const machine = platformOf(spec.platform).machine(spec);
+      const answering: Machine = {
+        ...machine,
+        exec(asked) {
+          const answer = machine.exec(asked);
+          const files = changedFiles(spec.files, answer.files);
+          if (files !== undefined) spec = { ...spec, files };
+          return answer;
+        },
+      };
+      return runExec(answering, spec, line, far, after, display);
+    },
+    file(path) {
+      typed.push({ kind: 'exec', text: `sftp ${path}` });
+      if (spec.files === undefined) throw new Error('Unable to start subsystem: sftp');
+      return serve(path);
     },
   };
 }

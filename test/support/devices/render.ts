@@ -4,7 +4,7 @@ import { createHash } from 'node:crypto';
  * Placeholders in a device's texts. What is random differs at each display and is the same for the
  * same display number, so that a failing test can be run again.
  *
- * - `{{config}}` the configuration, `{{masked}}` the same with asterisks in place of keys
+ * - `{{config}}` the configuration
  * - `{{enc:N}}` base64 of N bytes, different at each display
  * - `{{hex:N}}` N hex digits, `{{digits:N}}` N digits, likewise
  * - `{{now}}`, `{{asa-now}}`, `{{f5-now}}`, `{{http-now}}` a clock, as the platforms print it

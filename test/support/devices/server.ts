@@ -10,6 +10,8 @@ import {
   type Session,
   type Typed,
 } from './persona.ts';
+import { platformOf } from './platforms.ts';
+import { serveSftp } from './sftp.ts';
 import type { DeviceSpec, Faults, LoginMethod } from './spec.ts';
 
 /** A fake device behind a real SSH server on 127.0.0.1. */
@@ -85,21 +87,6 @@ const oldAlgorithms = {
   cipher: ['aes256-cbc', 'aes128-cbc', '3des-cbc'],
   hmac: ['hmac-sha1', 'hmac-md5'],
 } as const;
-
-const idents: { readonly [P in DeviceSpec['platform']]: string } = {
-  cisco_asa: 'Cisco-1.25',
-  fortinet_fortigate: 'FortiSSH_2.5',
-  f5_bigip: 'OpenSSH_7.4',
-};
-
-const methodsOf: { readonly [P in DeviceSpec['platform']]: readonly LoginMethod[] } = {
-  cisco_asa: ['password', 'publickey'],
-  fortinet_fortigate: ['publickey', 'password'],
-  f5_bigip: ['publickey', 'keyboard-interactive'],
-};
-
-/** Attempts after which a device hangs up (ASA, OpenSSH) or locks the source out (FortiGate). */
-const attemptsAllowed = { cisco_asa: 3, fortinet_fortigate: 3, f5_bigip: 6 } as const;
 
 /** Starts a device. `port` asks for a port of before, to come back after `stop` as a reloaded device does. */
 export async function startFakeDevice(spec: DeviceSpec, port = 0): Promise<FakeDevice> {
@@ -185,7 +172,7 @@ function sshServer(persona: Persona, state: LoginState, socket: Socket): Instanc
   const faults = spec.faults ?? {};
   const options = {
     hostKeys: [shownKey(spec).pem],
-    ident: spec.ident ?? idents[spec.platform],
+    ident: spec.ident ?? platformOf(spec.platform).ident,
     ...(spec.sshBanner === undefined ? {} : { banner: spec.sshBanner }),
     ...(faults.oldAlgorithms === true ? { algorithms: { ...oldAlgorithms } } : {}),
   };
@@ -198,10 +185,10 @@ function sshServer(persona: Persona, state: LoginState, socket: Socket): Instanc
         attempts += 1;
         state.logins += 1;
         if (!right) state.rejected += 1;
-        const locked =
-          spec.platform === 'fortinet_fortigate' && state.rejected >= attemptsAllowed[spec.platform];
+        const { attempts: allowed, locksOut } = platformOf(spec.platform);
+        const locked = locksOut === true && state.rejected >= allowed;
         if (right && !locked) context.accept();
-        else if (attempts >= attemptsAllowed[spec.platform]) socket.end();
+        else if (attempts >= allowed) socket.end();
         else context.reject([...offered(spec)]);
       };
       authenticate(spec, context, state, judge);
@@ -211,7 +198,7 @@ function sshServer(persona: Persona, state: LoginState, socket: Socket): Instanc
 }
 
 function offered(spec: DeviceSpec): readonly LoginMethod[] {
-  return spec.methods ?? methodsOf[spec.platform];
+  return spec.methods ?? platformOf(spec.platform).methods;
 }
 
 function authenticate(
@@ -280,6 +267,8 @@ function serveSession(session: ssh2.Session, persona: Persona, socket: Socket): 
   session.on('exec', (accept, _reject, info) =>
     connect(accept(), socket, (far) => persona.exec(info.command, far)),
   );
+  if (persona.spec.files !== undefined)
+    session.on('sftp', (accept) => serveSftp(accept(), persona, () => socket.destroy()));
 }
 
 /** Ties a channel and a persona's session together. */

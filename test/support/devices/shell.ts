@@ -101,7 +101,7 @@ export class Shell implements Session {
       return;
     }
     this.#line += character;
-    this.#emit(state.kind === 'secret' ? state.echo : this.#echo(character));
+    this.#emit(state.kind === 'secret' ? (state.echo ?? character) : this.#echo(character));
   }
 
   /** The echo of one character, scrolled where the line has reached the right margin. */
@@ -148,6 +148,7 @@ export class Shell implements Session {
     if (reply?.pagerOff === true) this.#paging = false;
     if (reply?.folder !== undefined) this.#folder = reply.folder.replace('$1', match?.[1] ?? '');
     if (reply?.to !== undefined) {
+      if (reply.text !== undefined) this.#emit(lines(reply.text));
       this.#enter(reply.to);
       return;
     }

@@ -7,15 +7,17 @@
  * - `config` is what the device displays, one character per byte, lines ended by `\n`. What differs at
  *   each display is a placeholder (see render.ts); what the terminal adds (echo, carriage returns,
  *   pagers, prompts) is no part of it.
- * - What a platform always does stands in its machine (asa.ts, fortigate.ts, bigip.ts); what differs
- *   from box to box is a field here. A new platform is a function from DeviceSpec to Machine, its name in
- *   `machines` (persona.ts), and its SSH habits in server.ts.
+ * - What a platform always does stands in its machine; what differs from box to box is a field here. A new
+ *   platform is one file, platforms/<id>.ts: a function from DeviceSpec to Machine, and its habits in SSH.
  * - Run it in three ways: `createPersona` and a callback for a test of bytes, `memoryConnect` in place of a
  *   connection and in virtual time, `startFakeDevice` behind a real SSH server. A fixture is a folder with
- *   case.yaml (title, `device:` in the fields below, what has to come out), device.cfg and expected.cfg,
- *   which `UPDATE_FIXTURES=1` writes and a person reads against device.cfg, line by line.
+ *   case.yaml (title, `device:` in the fields below, `options:` of the inventory, what has to come out), device.cfg, and
+ *   the expected texts: expected.cfg for `running-config`, expected/NAME.cfg for every other artefact. `'@file NAME'`
+ *   anywhere below `device:` stands for the content of that file of the folder. `UPDATE_FIXTURES=1` writes the
+ *   expected texts, and a person reads them against what the device displays, line by line. `typed:` lists the lines
+ *   after the login where a device that changes meanwhile makes them differ from what its answers make one expect.
  */
-export type Platform = 'cisco_asa' | 'fortinet_fortigate' | 'f5_bigip';
+export type Platform = string;
 
 /** How a device asks for the password. */
 export type LoginMethod = 'password' | 'keyboard-interactive' | 'publickey';
@@ -67,8 +69,64 @@ export interface DeviceSpec {
   readonly errorsTo?: 'stdout' | 'stderr';
   /** Printed out of turn after the answer to this command; the prompt is drawn again. */
   readonly interrupts?: { readonly after: string; readonly text: string };
+  /** IOS: what `show privilege` says of the login; 15 where nothing is said. */
+  readonly privilegeLevel?: number;
+  /** PAN-OS: somebody changed the candidate configuration and did not commit. */
+  readonly pendingChanges?: boolean;
 
   readonly faults?: Faults;
+
+  /** FortiGate: what it says of its VDOMs, where the header of its configuration does not tell. */
+  readonly vdoms?: 'disable' | 'enable' | 'multiple' | 'split-task';
+  /** FortiGate: its role in a cluster, as `a-p, secondary`. */
+  readonly haMode?: string;
+  /** FortiGate: the answer to `get system ha status`, where it is another one than that of 7.x. */
+  readonly haStatus?: string;
+  /** FortiGate: what `show` displays inside of `config global`, where the root `show` leaves something out. */
+  readonly globalConfig?: string;
+  /** FortiGate: `config global` is refused, as to an account without the right. */
+  readonly globalRefused?: boolean;
+  /** FortiGate: what `show full-configuration` displays. */
+  readonly fullConfig?: string;
+
+  /**
+   * What `scp -f PATH` and SFTP give, by path; one character per byte, with placeholders. Absent: neither is there, as
+   * on a FortiGate without `admin-scp`.
+   */
+  readonly files?: { readonly [path: string]: string };
+
+  /** ASA: the security contexts of a unit in multiple mode; `config` is then what the system execution space runs. */
+  readonly contexts?: readonly AsaContext[];
+  /** ASA: the context in which a login ends; absent: the admin context, from which all others are reached. */
+  readonly landsIn?: string;
+
+  /** BIG-IP: what its status commands say: `ACTIVE`, `In Sync`, the phase of mcpd, whether its last load did `succeed`. */
+  readonly bigip?: {
+    readonly failover?: string;
+    readonly sync?: string;
+    readonly phase?: string;
+    readonly load?: 'succeed' | 'failed';
+    /** There is no room for an archive. */
+    readonly diskFull?: boolean;
+    /** What is written into an archive does not stay what it was. */
+    readonly badDisk?: boolean;
+  };
+}
+
+/** One security context of an ASA. */
+export interface AsaContext {
+  readonly name: string;
+  readonly admin?: boolean;
+  /** What runs in it, keys in clear. Absent: a few lines. */
+  readonly config?: string;
+  /** Its `config-url`. Absent: nobody entered one, and the context is a name and no more. */
+  readonly url?: string;
+  /** What the file holds. Absent: what runs; null: there is no such file. */
+  readonly saved?: string | null;
+  /** As `show context` lists them, with commas. */
+  readonly interfaces?: string;
+  /** Somebody deletes it after it was listed and before it is entered. */
+  readonly vanishes?: boolean;
 }
 
 /** Where in a session: from the moment this command was typed (its echo counts), or from the start. */

@@ -1,0 +1,329 @@
+import { statSync } from 'node:fs';
+import { BackupError } from '../core/errors.ts';
+import { openToRead } from './database.ts';
+import type { ChainRecord } from './ledger.ts';
+import { numberOrNull, text, textOrNull } from './rows.ts';
+import { ledgerError } from './sqlite-errors.ts';
+import { type Row, statementsOn } from './statements.ts';
+
+/** A row of a table, found by what a record of the chain names. `n` is its number in its table. */
+export interface RunFact {
+  readonly n: number;
+  readonly runId: string;
+  readonly deviceId: string;
+  readonly state: string;
+  readonly endedAtMs: number | null;
+  readonly commit: string | null;
+  readonly acceptedAtMs: number | null;
+  /** The columns that its record repeats, by the names that they have there. */
+  readonly columns: Readonly<Record<string, unknown>>;
+  readonly acceptedBy: string | null;
+}
+
+export interface VersionFact {
+  readonly n: number;
+  readonly deviceId: string;
+  readonly artefact: string;
+  readonly runId: string;
+  readonly commit: string;
+  readonly path: string;
+  readonly atMs: number;
+}
+
+/** A sealed copy, or (`kind` `archive`) an archive. */
+export interface SealedFact {
+  readonly n: number;
+  readonly deviceId: string;
+  readonly artefact: string;
+  readonly runId: string;
+  /** Null for an archive that failed. */
+  readonly digest: string | null;
+  readonly kind: 'commit' | 'newest' | 'held' | 'archive';
+  readonly atMs: number;
+}
+
+export interface SlotFact {
+  readonly deviceId: string;
+  readonly slotMs: number;
+  readonly detectedAtMs: number | null;
+  readonly columns: Readonly<Record<string, unknown>>;
+}
+
+export interface StandingFact {
+  readonly deviceId: string;
+  readonly name: string;
+  readonly goodRun: string | null;
+  readonly lastSuccessMs: number | null;
+}
+
+/**
+ * The ledger as a witness reads it: for reading alone, at one moment, row by row. Throws BackupError `record.*` or
+ * `store.*`.
+ */
+export interface Evidence extends Disposable {
+  /** In their order, from the first one after record `after` on; whatever lies in the table, in order or not. */
+  chain(after: number): Iterable<ChainRecord>;
+  /** Records of one category, in their order. */
+  records(category: string): readonly ChainRecord[];
+  /** By the latest instant before which `retention` forgot sealed files; null where it never did. */
+  forgottenBeforeMs(): number | null;
+  /** How many records there are, whatever their numbers. */
+  chainLength(): number;
+
+  run(runId: string): RunFact | null;
+  version(deviceId: string, artefact: string, runId: string): VersionFact | null;
+  sealed(deviceId: string, artefact: string, runId: string): SealedFact | null;
+  archive(deviceId: string, name: string, runId: string): SealedFact | null;
+  slot(deviceId: string, slotMs: number): SlotFact | null;
+
+  /** Every run that is not in progress. */
+  endedRuns(): Iterable<RunFact>;
+  versions(): Iterable<VersionFact>;
+  /** Sealed copies, then archives. */
+  sealedFiles(): Iterable<SealedFact>;
+  /** Every slot that has an end. */
+  endedSlots(): Iterable<SlotFact>;
+  /** Ended slots that no record of the chain tells of; slow, and needs room for a sort in the directory of temporary files. */
+  unrecordedSlots(): Iterable<SlotFact>;
+  standings(): readonly StandingFact[];
+  /** When the oldest run in progress began; null where none is. */
+  oldestRunningMs(): number | null;
+
+  /** Sealed files whose digest begins with these digits, each once. */
+  digests(prefix: string): readonly SealedFact[];
+  /** Whether a row names this file, or it waits to be removed. */
+  names(digest: string): boolean;
+
+  /** What SQLite finds wrong with the file; empty: nothing. */
+  damage(): readonly string[];
+  /** From here on everything is read as it is now. */
+  refresh(): void;
+}
+
+/** Opens the ledger in `file`, which has to be there. */
+export function openEvidence(file: string): Evidence {
+  const database = openToRead(file);
+  const sql = { ...statementsOn(database, file), each };
+  const isStill = !isLogged(file);
+  const before = statSync(file);
+  database.exec('BEGIN');
+
+  /** A damaged page is met in the middle of a reading. */
+  function* each(query: string): Generator<Row> {
+    try {
+      yield* database.prepare(query).iterate() as Iterable<Row>;
+    } catch (error) {
+      throw ledgerError(error, file);
+    }
+  }
+
+  return {
+    *chain(after) {
+      for (const row of sql.each(
+        `SELECT n, record, hash FROM chain WHERE n > ${Math.trunc(after)} ORDER BY n`,
+      ))
+        yield recordFrom(row);
+    },
+    records: (category) =>
+      sql.all('SELECT n, record, hash FROM chain WHERE category = ? ORDER BY n', category).map(recordFrom),
+    forgottenBeforeMs: () =>
+      numberOrNull(
+        sql.get(`SELECT max(record ->> '$.before_ms') AS ms FROM chain WHERE category = 'retention'`)?.ms,
+      ),
+    chainLength: () => Number(sql.get('SELECT count(*) AS count FROM chain')?.count ?? 0),
+
+    run: (runId) => made(sql.get('SELECT * FROM run WHERE id = ?', runId), runFrom),
+    version: (deviceId, artefact, runId) =>
+      made(
+        sql.get(
+          'SELECT * FROM version WHERE device = ? AND artefact = ? AND run_id = ?',
+          ...[deviceId, artefact, runId],
+        ),
+        versionFrom,
+      ),
+    sealed: (deviceId, artefact, runId) =>
+      made(
+        sql.get(
+          'SELECT * FROM sealed WHERE device = ? AND artefact = ? AND run_id = ?',
+          deviceId,
+          artefact,
+          runId,
+        ),
+        sealedFrom,
+      ),
+    archive: (deviceId, name, runId) =>
+      made(
+        sql.get('SELECT * FROM archive WHERE device = ? AND name = ? AND run_id = ?', deviceId, name, runId),
+        archiveFrom,
+      ),
+    slot: (deviceId, slotMs) =>
+      made(sql.get('SELECT * FROM slot WHERE device = ? AND due_at_ms = ?', deviceId, slotMs), slotFrom),
+
+    endedRuns: () => mapped(sql.each(`SELECT * FROM run WHERE state <> 'running' ORDER BY n`), runFrom),
+    versions: () => mapped(sql.each('SELECT * FROM version ORDER BY n'), versionFrom),
+    *sealedFiles() {
+      yield* mapped(sql.each('SELECT * FROM sealed ORDER BY n'), sealedFrom);
+      yield* mapped(sql.each('SELECT * FROM archive ORDER BY n'), archiveFrom);
+    },
+    endedSlots: () => mapped(sql.each('SELECT * FROM slot WHERE state IS NOT NULL'), slotFrom),
+    unrecordedSlots: () =>
+      mapped(
+        sql.each(
+          `SELECT slot.* FROM slot JOIN (
+             SELECT device, due_at_ms FROM slot WHERE state IS NOT NULL
+             EXCEPT SELECT record ->> '$.device', record ->> '$.slot_ms' FROM chain WHERE category = 'slot'
+           ) USING (device, due_at_ms)`,
+        ),
+        slotFrom,
+      ),
+    standings: () =>
+      sql.all('SELECT id, name, good_run, last_success_ms FROM device ORDER BY id').map((row) => ({
+        deviceId: text(row.id),
+        name: text(row.name),
+        goodRun: textOrNull(row.good_run),
+        lastSuccessMs: numberOrNull(row.last_success_ms),
+      })),
+    oldestRunningMs: () =>
+      numberOrNull(sql.get(`SELECT min(started_at_ms) AS ms FROM run WHERE state = 'running'`)?.ms),
+
+    digests: (prefix) => {
+      // Every digest that begins so lies between these two: hexadecimal digits are smaller than `g`.
+      const range = [prefix, `${prefix}g`];
+      const found = new Map<string, SealedFact>();
+      const rows = [
+        ...sql
+          .all('SELECT * FROM sealed WHERE digest >= ? AND digest < ? ORDER BY n', ...range)
+          .map(sealedFrom),
+        ...sql
+          .all('SELECT * FROM archive WHERE digest >= ? AND digest < ? ORDER BY n', ...range)
+          .map(archiveFrom),
+      ];
+      for (const row of rows) if (row.digest !== null) found.set(row.digest, row);
+      return [...found.values()];
+    },
+    names: (digest) =>
+      ['sealed', 'archive', 'unreferenced'].some(
+        (table) => sql.get(`SELECT 1 FROM ${table} WHERE digest = ? LIMIT 1`, digest) !== null,
+      ),
+
+    damage: () => {
+      try {
+        const said = sql.all('PRAGMA integrity_check(100)').map((row) => text(row.integrity_check));
+        return said.length === 1 && said[0] === 'ok' ? [] : said;
+      } catch (error) {
+        if (!(error instanceof BackupError && error.code === 'record.failed')) throw error;
+        return [(error as BackupError<'record.failed'>).detail.problem];
+      }
+    },
+    refresh() {
+      if (isStill) refuseChanged(file, before);
+      if (database.isTransaction) database.exec('COMMIT');
+      database.exec('BEGIN');
+    },
+    [Symbol.dispose]: () => {
+      if (database.isOpen) database.close();
+    },
+  };
+}
+
+/** Whether writers can be at work beside a reader. */
+function isLogged(file: string): boolean {
+  return statSync(`${file}-shm`, { throwIfNoEntry: false }) !== undefined;
+}
+
+/** A file that is read without its companions must not change meanwhile: what was read is then of no moment. */
+function refuseChanged(file: string, before: { readonly mtimeMs: number; readonly size: number }): void {
+  const now = statSync(file);
+  if (now.mtimeMs === before.mtimeMs && now.size === before.size && !isLogged(file)) return;
+  throw new BackupError('record.failed', {
+    problem: `${file} changed while it was read, because a daemon was started: run the command again`,
+  });
+}
+
+function made<Fact>(row: Row | null, make: (row: Row) => Fact): Fact | null {
+  return row === null ? null : make(row);
+}
+
+function* mapped<Fact>(rows: Iterable<Row>, make: (row: Row) => Fact): Generator<Fact> {
+  for (const row of rows) yield make(row);
+}
+
+function recordFrom(row: Row): ChainRecord {
+  const { n, record, hash } = row;
+  return { n: Number(n), record: text(record), hash: hash instanceof Uint8Array ? hash : new Uint8Array() };
+}
+
+function runFrom(row: Row): RunFact {
+  return {
+    n: Number(row.n),
+    runId: text(row.id),
+    deviceId: text(row.device),
+    state: text(row.state),
+    endedAtMs: numberOrNull(row.ended_at_ms),
+    commit: textOrNull(row.commit_id),
+    acceptedAtMs: numberOrNull(row.accepted_at_ms),
+    acceptedBy: textOrNull(row.accepted_by),
+    columns: {
+      device: row.device,
+      trigger: row.trigger,
+      slot_ms: row.slot_ms,
+      started_at_ms: row.started_at_ms,
+      ended_at_ms: row.ended_at_ms,
+      state: row.state,
+      restorable: row.restorable,
+      error: row.error_code,
+    },
+  };
+}
+
+function versionFrom(row: Row): VersionFact {
+  return {
+    n: Number(row.n),
+    deviceId: text(row.device),
+    artefact: text(row.artefact),
+    runId: text(row.run_id),
+    commit: text(row.commit_id),
+    path: text(row.path),
+    atMs: Number(row.at_ms),
+  };
+}
+
+function sealedFrom(row: Row): SealedFact {
+  return {
+    n: Number(row.n),
+    deviceId: text(row.device),
+    artefact: text(row.artefact),
+    runId: text(row.run_id),
+    digest: text(row.digest),
+    kind: text(row.kind) as SealedFact['kind'],
+    atMs: Number(row.at_ms),
+  };
+}
+
+function archiveFrom(row: Row): SealedFact {
+  return {
+    n: Number(row.n),
+    deviceId: text(row.device),
+    artefact: text(row.name),
+    runId: text(row.run_id),
+    digest: textOrNull(row.digest),
+    kind: 'archive',
+    atMs: Number(row.attempted_at_ms),
+  };
+}
+
+function slotFrom(row: Row): SlotFact {
+  return {
+    deviceId: text(row.device),
+    slotMs: Number(row.due_at_ms),
+    detectedAtMs: numberOrNull(row.detected_at_ms),
+    columns: {
+      last_ms: row.last_ms,
+      count: row.count,
+      deadline_ms: row.deadline_ms,
+      state: row.state,
+      cause: row.cause,
+      run: row.run_id,
+    },
+  };
+}
