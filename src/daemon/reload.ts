@@ -88,8 +88,8 @@ async function reload(hands: ReloadHands, confirmed: boolean): Promise<Reloaded>
     syslog.configure(next.devices, next.settings.syslog);
     replication.configure(next.settings.git.remotes);
     views.loaded(true);
-    log.info('configuration reloaded', { ...counts });
     await lives.settle(next);
+    log.info('configuration reloaded', { ...counts });
     // Sizes and the state of secrets; nobody waits for them.
     void views.measure();
     return counts;
