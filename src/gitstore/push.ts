@@ -60,5 +60,17 @@ async function pushTip(
   // Without that word the connection broke, and what git says of main is what it had hoped for.
   const done = result.cut === null && /^Done$/m.test(result.stdout);
   const arrived = done && main !== undefined && main.flag !== '!';
-  return { tip: failure === null || arrived ? tip : null, failure };
+  if (!arrived || main.flag === '=') return { tip: failure === null || arrived ? tip : null, failure };
+
+  // It took it, it says. That it has it is known once it shows it.
+  const looked = await runOnNetwork(git, [...before, 'ls-remote', url, mainRef], environment, options);
+  const problem = failureOfPush(looked, options.limits, secrets);
+  if (problem !== null) return { tip: null, failure: failure ?? problem };
+  const shown = looked.stdout.split('\t', 1)[0] ?? '';
+  if (shown === tip) return { tip, failure };
+  const lie = {
+    reason: 'other',
+    problem: 'the remote said that it took main, and does not show it',
+  } as const;
+  return { tip: null, failure: failure ?? lie };
 }

@@ -387,6 +387,7 @@ describe('malformed requests', () => {
         // Of the right shape and with too much in it.
         fc.array(fc.jsonValue(), { minLength: 4 }).map((values) => JSON.stringify(values)),
         fc.constantFrom(
+          'null',
           '{"$map":1}',
           '[{"$bytes":"%"}]',
           '[["__proto__"]]',

@@ -32,7 +32,7 @@ export function addControl(app: FastifyInstance, sources: HttpSources): void {
 function body(properties: Readonly<Record<string, object>>): RouteShorthandOptions {
   return {
     preValidation(request, _reply, next) {
-      request.body ??= {};
+      if (request.body === undefined) request.body = {};
       next();
     },
     config: { need: 'operate' },
