@@ -76,7 +76,7 @@ describeWith('git', 'the pushes of a daemon', () => {
     await failing('b').toBe('unreachable');
     await reached('a', await commit('fw2'));
     await expect.poll(() => status('a')?.unpushed).toBe(0);
-    expect(status('b')?.unpushed).toBe(2);
+    await expect.poll(() => status('b')?.unpushed).toBe(2);
   });
 
   it('to a remote that was down bring everything once it is back, and that is said once each', async () => {

@@ -203,11 +203,12 @@ describeWith('ssh-keygen', 'canaries', (keygen) => {
       while (above !== undefined && above > 1 && above !== process.pid) above = parents.get(above);
       if (above !== process.pid) continue;
       const line = read(`/proc/${pid}/cmdline`);
-      const isOurs = line.includes(program);
-      processes.set(
-        `${pid} ${line.replaceAll('\0', ' ')}`,
-        line + (isOurs ? '' : read(`/proc/${pid}/environ`)),
-      );
+      // A helper command is the operator's, and inherits what the service has: the warning about `env` says so.
+      const inherits = line.includes(program) || line.includes(join(workspace.dir, 'helper'));
+      const environment = inherits ? '' : read(`/proc/${pid}/environ`);
+      // One that became another program in between would be blamed for what only the program itself may know.
+      if (line === '' || read(`/proc/${pid}/cmdline`) !== line) continue;
+      processes.set(`${pid} ${line.replaceAll('\0', ' ')}`, line + environment);
     }
   }
 
