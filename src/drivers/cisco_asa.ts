@@ -2,15 +2,14 @@ import {
   type Block,
   type Completeness,
   defineDriver,
+  drop,
   type Item,
-  type Refusal,
-  type SecretKind,
-  type SecretRule,
+  refused,
   type Seen,
-  type Source,
   type StateReport,
+  secret,
+  source,
   type Verdict,
-  type VolatileRule,
 } from './driver.ts';
 import { indentedBlocks } from './grammar/indented.ts';
 
@@ -331,22 +330,6 @@ const id = (numbers: string): string =>
 /** What is typed at a privileged prompt and leaves the configuration as it is; saves have messages of their own. */
 const noChange =
   /(?:executed|executed the) '(?:sh(?:ow?)?|ter(?:m\w*)?|en(?:a\w*)?(?! +passw)|disable|log(?:in|out)|ex(?:it)?|quit|end|changeto|more|dir|pwd|cd|ping|trace\w*|packet-tracer|cap(?:ture)?|(?:un)?debug|no (?:debug|capture)|help|perfmon|session|test|verify|wr(?:i\w*)?|copy|reload|conf\w* t\w*|clear (?!conf)\S+|(?:no )?failover active)(?:[ ']|$)/;
-
-function source(claim: string, url: string): Source {
-  return { claim, see: { url: `https://github.com/${url}`, read: '2026-11-22' } };
-}
-
-function refused(line: RegExp, example: string): Refusal {
-  return { line, means: 'collect.command-refused', example };
-}
-
-function drop(line: RegExp, because: string, example: string): VolatileRule {
-  return { line, act: 'drop', because, example };
-}
-
-function secret(name: SecretKind, line: RegExp, example: string): SecretRule {
-  return { kind: name, line, example };
-}
 
 /** Of every text that is a configuration: of the unit, of a context, and of a saved file. */
 const configuration: Completeness = {

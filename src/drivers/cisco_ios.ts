@@ -1,14 +1,13 @@
 import {
   type Block,
   defineDriver,
-  type Refusal,
-  type SecretKind,
-  type SecretRule,
+  drop,
+  refused,
   type Seen,
-  type Source,
   type StateReport,
+  secret,
+  source,
   type Verdict,
-  type VolatileRule,
 } from './driver.ts';
 import { indentedBlocks } from './grammar/indented.ts';
 
@@ -94,22 +93,6 @@ function state({ text }: Seen): StateReport {
 }
 
 /* ── Rules ────────────────────────────────────────────────────────────────────────────────── */
-
-function source(claim: string, url: string): Source {
-  return { claim, see: { url: `https://github.com/${url}`, read: '2026-11-22' } };
-}
-
-function refused(line: RegExp, example: string): Refusal {
-  return { line, means: 'collect.command-refused', example };
-}
-
-function drop(line: RegExp, because: string, example: string): VolatileRule {
-  return { line, act: 'drop', because, example };
-}
-
-function secret(name: SecretKind, line: RegExp, example: string): SecretRule {
-  return { kind: name, line, example };
-}
 
 /** The digit in front of a key tells how it is hidden; 6, 7, 8 and 9 are as good as none to a thief. */
 const type = '(?:[0-9] )?';

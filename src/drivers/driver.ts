@@ -407,3 +407,26 @@ export function defineDriver<const Mode extends string, const Name extends strin
   // The names are checked here and erased here: the engine treats every platform alike.
   return driver as unknown as Driver;
 }
+
+/* ── Short forms of what every driver says often ──────────────────────────────────────────── */
+
+/** A claim that can be checked at `place`: a path below https://github.com/, or a whole URL. */
+export function source(claim: string, place: string): Source {
+  const url = place.startsWith('https://') ? place : `https://github.com/${place}`;
+  return { claim, see: { url, read: '2026-11-22' } };
+}
+
+/** A reply by which the device says that it will not do what it was asked. */
+export function refused(line: RegExp, example: string): Refusal {
+  return { line, means: 'collect.command-refused', example };
+}
+
+/** A line that tells of no change. */
+export function drop(line: RegExp, because: string, example: string): VolatileRule {
+  return { line, act: 'drop', because, example };
+}
+
+/** A line with a secret, which a change of it may show in a fingerprint. */
+export function secret(kind: SecretKind, line: RegExp, example: string): SecretRule {
+  return { kind, line, example };
+}

@@ -2,13 +2,15 @@ import {
   type Block,
   type ChangeMessage,
   defineDriver,
+  drop,
   type Item,
   type Refusal,
+  refused,
   type SecretKind,
   type SecretRule,
   type Seen,
-  type Source,
   type StateReport,
+  source,
   type Verdict,
   type VolatileRule,
 } from './driver.ts';
@@ -342,20 +344,8 @@ const needsFiles = 'not there where nothing of the kind is configured; files can
 
 /* ── Rules ────────────────────────────────────────────────────────────────────────────────── */
 
-function source(claim: string, url: string): Source {
-  return { claim, see: { url: `https://github.com/${url}`, read: '2026-11-22' } };
-}
-
-function refused(line: RegExp, example: string): Refusal {
-  return { line, means: 'collect.command-refused', example };
-}
-
 function notReady(line: RegExp, example: string): Refusal {
   return { line, means: 'collect.not-ready', example };
-}
-
-function drop(line: RegExp, because: string, example: string): VolatileRule {
-  return { line, act: 'drop', because, example };
 }
 
 const bookkeeping = 'kept by the system itself, and different on the units of a pair';

@@ -3,12 +3,13 @@ import {
   type ChangeMessage,
   type Completeness,
   defineDriver,
-  type Refusal,
+  drop,
+  refused,
   type SecretKind,
   type SecretRule,
   type Seen,
-  type Source,
   type StateReport,
+  source,
   type Verdict,
   type VolatileRule,
 } from './driver.ts';
@@ -293,19 +294,6 @@ function stateOf(seen: Seen): StateReport {
 }
 
 /* ── Rules ────────────────────────────────────────────────────────────────────────────────── */
-
-function source(claim: string, path: string): Source {
-  const url = path.startsWith('https://') ? path : `https://github.com/${path}`;
-  return { claim, see: { url, read: '2026-11-22' } };
-}
-
-function refused(line: RegExp, example: string): Refusal {
-  return { line, means: 'collect.command-refused', example };
-}
-
-function drop(line: RegExp, because: string, example: string): VolatileRule {
-  return { line, act: 'drop', because, example };
-}
 
 /** What each unit of a cluster has of its own: after a failover another unit displays its own. */
 function unitsOwn(inSection: RegExp, line: RegExp, because: string, example: string): VolatileRule {

@@ -1,12 +1,12 @@
 import {
   type Block,
   defineDriver,
-  type Refusal,
+  refused,
   type SecretKind,
   type SecretRule,
   type Seen,
-  type Source,
   type StateReport,
+  source,
   type Verdict,
 } from './driver.ts';
 
@@ -126,14 +126,6 @@ function state({ text }: Seen): StateReport {
 }
 
 /* ── Rules ────────────────────────────────────────────────────────────────────────────────── */
-
-function source(claim: string, url: string): Source {
-  return { claim, see: { url: `https://github.com/${url}`, read: '2026-11-22' } };
-}
-
-function refused(line: RegExp, example: string): Refusal {
-  return { line, means: 'collect.command-refused', example };
-}
 
 /** Names at the end of a path whose value is a secret; bare and quoted. */
 function values(kind: SecretKind, names: string, bare: string, quoted: string): readonly SecretRule[] {

@@ -1,9 +1,10 @@
-import { execFile, execFileSync } from 'node:child_process';
+import { execFileSync } from 'node:child_process';
 import { chmodSync, mkdirSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { describeWith } from '../support/system.ts';
+import { type Ended, run } from './run.ts';
 import { checkout } from './tree.ts';
 
 const unitFile = join(checkout, 'config/systemd/roundsman.service');
@@ -17,20 +18,6 @@ beforeEach(() => {
 afterEach(() => {
   rmSync(dir, { recursive: true, force: true });
 });
-
-interface Ended {
-  readonly status: number;
-  readonly stdout: string;
-  readonly stderr: string;
-}
-
-function run(program: string, ...args: string[]): Promise<Ended> {
-  return new Promise((resolve) => {
-    execFile(program, args, (error, stdout, stderr) =>
-      resolve({ status: error === null ? 0 : Number(error.code), stdout, stderr }),
-    );
-  });
-}
 
 /** The unit, changed, with a program that exists on this machine. */
 function unitIn(change: (text: string) => string = (text) => text): string {

@@ -1,9 +1,9 @@
-import { execFile } from 'node:child_process';
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { describeWith } from '../support/system.ts';
+import { type Ended, run } from './run.ts';
 import { checkout } from './tree.ts';
 
 const read = (name: string): string => readFileSync(join(checkout, 'config/systemd', name), 'utf8');
@@ -17,20 +17,6 @@ beforeEach(() => {
 afterEach(() => {
   rmSync(dir, { recursive: true, force: true });
 });
-
-interface Ended {
-  readonly status: number;
-  readonly stdout: string;
-  readonly stderr: string;
-}
-
-function run(program: string, ...args: string[]): Promise<Ended> {
-  return new Promise((resolve) => {
-    execFile(program, args, (error, stdout, stderr) =>
-      resolve({ status: error === null ? 0 : Number(error.code), stdout, stderr }),
-    );
-  });
-}
 
 /** Unit and timer, with a program that exists on this machine. */
 function unitsIn(change: (text: string) => string = (text) => text): [string, string] {

@@ -7,6 +7,7 @@ import type { Device, SecretRef } from '../../src/core/device.ts';
 import type { BackupError } from '../../src/core/errors.ts';
 import { blobType, fingerprint, type HostKeys, type PinnedKey } from '../../src/transport/host-keys.ts';
 import type { ConnectRequest } from '../../src/transport/ssh.ts';
+import { plainDevice } from './device.ts';
 
 export const username = 'backup';
 /** Planted, so that a test can look for it in everything that comes out. */
@@ -186,40 +187,9 @@ export function pinOf(port: number, key: { readonly blob: Buffer }): PinnedKey {
   return { host: '127.0.0.1', port, type: blobType(key.blob), blob: key.blob };
 }
 
-type DeviceChange = Partial<Omit<Device, 'credentials'>> & { credentials?: Partial<Device['credentials']> };
-
-export function testDevice(port: number, change: DeviceChange = {}): Device {
-  return {
-    name: 'fw1',
-    platform: 'cisco_asa',
-    group: 'default',
-    host: '127.0.0.1',
-    port,
-    enabled: true,
-    hostKeys: [],
-    firstUse: true,
-    ssh: { profile: 'modern', allow: [] },
-    sourceAddress: null,
-    timeouts: { connectMs: 15_000, loginMs: 30_000, idleMs: 60_000 },
-    maxRuntimeMs: 1_800_000,
-    expect: { hostname: null, serials: [] },
-    formerly: [],
-    jump: [],
-    options: {},
-    archives: [],
-    ...change,
-    credentials: {
-      name: 'readonly',
-      username,
-      password: { literal: password },
-      enable: null,
-      privateKey: null,
-      passphrase: null,
-      agent: false,
-      loginsPerSecond: 5,
-      ...change.credentials,
-    },
-  };
+export function testDevice(port: number, change: Parameters<typeof plainDevice>[0] = {}): Device {
+  const credentials = { username, password: { literal: password }, ...change.credentials };
+  return plainDevice({ port, firstUse: true, ...change, credentials });
 }
 
 /** A request for `device`; literals are their own values. */

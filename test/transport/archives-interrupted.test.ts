@@ -2,27 +2,14 @@ import type ssh2 from 'ssh2';
 import { afterEach, describe, expect, it } from 'vitest';
 import { type Clock, systemClock } from '../../src/core/clock.ts';
 import type { Device } from '../../src/core/device.ts';
-import type { ArchiveCommand, Driver } from '../../src/drivers/driver.ts';
+import type { Driver } from '../../src/drivers/driver.ts';
 import { collect } from '../../src/transport/collect.ts';
 import { createTranscript } from '../../src/transport/transcript.ts';
 import { memoryHostKeys, type SshServer, startServer, testDevice } from '../support/ssh-server.ts';
-import { bigipDriver } from './tiny.ts';
+import { bigipDriver, ucs } from './tiny.ts';
 
 /* A run that is stopped while an archive is made, over a real connection: what lies on the device is removed. */
 
-const ucs: ArchiveCommand = {
-  name: 'ucs',
-  keep: 'archive',
-  execLine: '{commands}',
-  remove: ['rm -f /var/a.ucs'],
-  make: 'save ucs a.ucs passphrase {passphrase}',
-  makeOpen: 'save ucs a.ucs',
-  madeWhen: /a\.ucs is saved/,
-  digest: 'sha256sum /var/a.ucs',
-  file: '/var/a.ucs',
-  by: 'sftp',
-  extension: 'ucs',
-};
 const driver: Driver = { ...bigipDriver, commands: [...bigipDriver.commands, ucs] };
 
 const answers: Readonly<Record<string, string>> = {

@@ -4,23 +4,10 @@ import { BackupError } from '../../src/core/errors.ts';
 import type { ArchiveCommand, Driver } from '../../src/drivers/driver.ts';
 import type { ArchiveOrder, ArchiveResult } from '../../src/transport/collect.ts';
 import type { Act, Script } from '../support/scripted-channel.ts';
-import { bigipDriver, type Play, type Played, play } from './tiny.ts';
+import { bigipDriver, type Play, type Played, play, ucs } from './tiny.ts';
 
 /* What the device makes for us: made, proven, fetched, removed; and what never fails of it is the text. */
 
-const ucs: ArchiveCommand = {
-  name: 'ucs',
-  keep: 'archive',
-  execLine: '{commands}',
-  remove: ['rm -f /var/a.ucs'],
-  make: 'save ucs a.ucs passphrase {passphrase}',
-  makeOpen: 'save ucs a.ucs',
-  madeWhen: /a\.ucs is saved/,
-  digest: 'sha256sum /var/a.ucs',
-  file: '/var/a.ucs',
-  by: 'sftp',
-  extension: 'ucs',
-};
 const driver: Driver = { ...bigipDriver, commands: [...bigipDriver.commands, ucs] };
 
 const content = Buffer.from('\x1f\x8b\x08\0 an archive \xff'.repeat(5_000), 'latin1');

@@ -1,5 +1,5 @@
 import type { Device } from '../../src/core/device.ts';
-import type { Driver } from '../../src/drivers/driver.ts';
+import type { ArchiveCommand, Driver } from '../../src/drivers/driver.ts';
 import { type Collected, type CollectRequest, collect } from '../../src/transport/collect.ts';
 import type { Connection } from '../../src/transport/ssh.ts';
 import { createTranscript, type KeptTranscript } from '../../src/transport/transcript.ts';
@@ -438,3 +438,18 @@ export function forti({
     },
   };
 }
+
+/** An archive as a BIG-IP gives one. */
+export const ucs: ArchiveCommand = {
+  name: 'ucs',
+  keep: 'archive',
+  execLine: '{commands}',
+  remove: ['rm -f /var/a.ucs'],
+  make: 'save ucs a.ucs passphrase {passphrase}',
+  makeOpen: 'save ucs a.ucs',
+  madeWhen: /a\.ucs is saved/,
+  digest: 'sha256sum /var/a.ucs',
+  file: '/var/a.ucs',
+  by: 'sftp',
+  extension: 'ucs',
+};
