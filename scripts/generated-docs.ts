@@ -4,6 +4,7 @@ import type { ArtefactCommand, Dialogue, Driver, FactsCommand, Way } from '../sr
 import { loadDrivers } from '../src/drivers/registry.ts';
 import { coveragePage } from './coverage-page.ts';
 import { dependenciesPage } from './dependencies-page.ts';
+import { faultsTable } from './faults-table.ts';
 import { metricsPage } from './metrics-page.ts';
 
 /** A file below the repository's root, and how its text becomes the one that it should be. */
@@ -23,6 +24,7 @@ export async function generatedDocs(): Promise<readonly Generated[]> {
     ['docs/errors.md', () => errorsPage()],
     ['docs/metrics.md', () => metricsPage()],
     ['docs/dependencies.md', () => dependenciesPage()],
+    ['docs/reliability.md', (before) => replaceBlock(before, 'faults', faultsTable())],
   ];
 }
 

@@ -1,7 +1,6 @@
-import type { Device } from '../core/device.ts';
 import { OperationError, UsageError } from '../core/errors.ts';
 import { nearest } from '../core/nearest.ts';
-import type { Fleet } from './services.ts';
+import type { Fleet, FleetDevice } from './services.ts';
 
 /** What a person wrote to say which devices are meant. */
 export interface Selection {
@@ -13,7 +12,7 @@ export interface Selection {
  * The devices that are meant, in the order of the inventory; all of them where nothing is said. Every
  * unknown word is named at once (UsageError). An inventory without devices is an OperationError.
  */
-export function select(fleet: Fleet, { names, group }: Selection): readonly Device[] {
+export function select(fleet: Fleet, { names, group }: Selection): readonly FleetDevice[] {
   if (fleet.devices.length === 0)
     throw new OperationError('the inventory names no device', 'add one to `devices:` of the inventory');
   if (names.length > 0 && group !== undefined)
@@ -31,7 +30,7 @@ export function select(fleet: Fleet, { names, group }: Selection): readonly Devi
  * The same, without the disabled ones; one that is named although it is disabled is a UsageError,
  * because nothing is to be sent to it.
  */
-export function selectEnabled(fleet: Fleet, selection: Selection): readonly Device[] {
+export function selectEnabled(fleet: Fleet, selection: Selection): readonly FleetDevice[] {
   const devices = select(fleet, selection);
   const disabled = devices.filter(({ enabled }) => !enabled).map(({ name }) => name);
   if (selection.names.length > 0 && disabled.length > 0)
@@ -62,7 +61,7 @@ export function known(fleet: Fleet, name: string): string {
   return name;
 }
 
-function inGroup(fleet: Fleet, group: string): readonly Device[] {
+function inGroup(fleet: Fleet, group: string): readonly FleetDevice[] {
   if (!fleet.groups.includes(group)) {
     const todo = `${hint([group], fleet.groups)}the groups are ${listed(fleet.groups)}`;
     throw new UsageError(`there is no group "${group}"`, todo);

@@ -19,9 +19,12 @@ export interface ServicesOptions {
   readonly logLines: boolean;
 }
 
+/** What a command has to know of a device in order to choose it; nothing of its login. */
+export type FleetDevice = Pick<Device, 'name' | 'group' | 'enabled'>;
+
 /** What the inventory names. */
 export interface Fleet {
-  readonly devices: readonly Device[];
+  readonly devices: readonly FleetDevice[];
   /** Every group that is declared or used, `default` included where a device is in it. */
   readonly groups: readonly string[];
   /** Names that only the ledger knows: their history can be read, they are not backed up. */
@@ -59,9 +62,22 @@ export interface Sizing {
   readonly runMs: number;
   /** How long one round over all devices takes with so many sessions. */
   readonly windowMs: number;
-  /** Git and sealed copies together. */
-  readonly bytesAYear: number;
-  /** False: assumed figures, because no run has ended yet. */
+  /** False: an assumed figure, because no run has ended yet. */
+  readonly measured: boolean;
+  readonly disk: DiskUse;
+}
+
+/** What a year brings: bytes on the disk at its end. */
+export interface DiskUse {
+  /** Kept for ever. */
+  readonly gitBytes: number;
+  /** 0: nothing is sealed. */
+  readonly sealedBytes: number;
+  /** 0: no device makes archives. */
+  readonly archiveBytes: number;
+  /** How long sealed copies and archives are kept. */
+  readonly sealedForMs: number;
+  /** False: assumed figures, because nothing of the kind is stored yet. */
   readonly measured: boolean;
 }
 

@@ -360,7 +360,10 @@ export const catalogue = {
     owner: 'host',
     retry: 'next-run',
     says: ({ path, errno }) => `${plain(path)} cannot be read or written (${plain(errno)})`,
-    todo: () => 'look for disk errors in the log of the system, and at the quota of the user',
+    todo: ({ errno }) =>
+      errno === 'EMFILE' || errno === 'ENFILE'
+        ? 'raise `LimitNOFILE=` of the unit, or lower `workers`: too many files are open'
+        : 'look for disk errors in the log of the system, and at the quota of the user',
   },
   'store.seal-failed': {
     stage: 'store',

@@ -62,6 +62,8 @@ export type Settled =
       readonly removedLines: number;
       /** Names of the artefacts whose text differs from the last good one. */
       readonly changed: readonly string[];
+      /** They differ because our rules or the fingerprint key do. Absent: the device changed. */
+      readonly underNewRules?: true;
     }
   | { readonly outcome: 'unchanged'; readonly commit: string }
   | { readonly outcome: 'quarantined'; readonly failure: Failure }

@@ -2,6 +2,7 @@ import { lookup } from 'node:dns/promises';
 import { readFile } from 'node:fs/promises';
 import { networkInterfaces } from 'node:os';
 import { OperationError } from '../core/errors.ts';
+import type { KnownDevice } from '../ledger/ledger.ts';
 import type { MetricsSink } from '../metrics/sink.ts';
 import type { Scheduler, SchedulerSink } from '../scheduler/scheduler.ts';
 import { openSyslog, type Syslog, type SyslogSink } from '../syslog/syslog.ts';
@@ -35,7 +36,7 @@ export async function openChangeTriggers(hands: Hands): Promise<Syslog> {
     timing: settings.syslog,
     devices,
     drivers,
-    known: (name) => state.ledger.device(name),
+    known: (names) => knownOf(state, names),
     resolve: async (host) => (await lookup(host, { all: true })).map(({ address }) => address),
     localAddresses: () =>
       Object.values(networkInterfaces()).flatMap((addresses) =>
@@ -51,6 +52,14 @@ export async function openChangeTriggers(hands: Hands): Promise<Syslog> {
     },
     sink: sinkOf(log, metrics),
   });
+}
+
+/** By name. One question for a whole fleet. */
+function knownOf({ ledger }: State, names: readonly string[]): ReadonlyMap<string, KnownDevice> {
+  const [name] = names;
+  if (names.length > 1) return new Map(ledger.devices().map((device) => [device.name, device]));
+  const one = name === undefined ? null : ledger.device(name);
+  return new Map(one === null ? [] : [[name ?? '', one]]);
 }
 
 /** Tells `syslog` of every run, so that what a session of ours causes starts no other one. */

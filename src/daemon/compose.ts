@@ -4,7 +4,6 @@ import { type Clock, systemClock } from '../core/clock.ts';
 import { createContext, type OwnedContext } from './context.ts';
 import { runDaemon } from './daemon.ts';
 import { writeFirstConfiguration } from './init.ts';
-import { daemonAnswers, remoteServices } from './remote.ts';
 import { remoteStatuses } from './replication.ts';
 import { backup, reachAll, release } from './services/backup.ts';
 import { check } from './services/check.ts';
@@ -16,45 +15,16 @@ import { readTranscript } from './services/transcripts.ts';
 import { acceptBreak, verify } from './services/verify.ts';
 import { personAsking } from './user.ts';
 
-/**
- * Where values meet: everything that the commands ask for. A daemon that is up does it for them, through
- * its socket; else it is done here.
- */
+/** Where values meet: everything done by this process, with a context of its own. */
 export function compose(
   options: ServicesOptions,
   env: Readonly<Record<string, string | undefined>>,
   clock: Clock = systemClock,
 ): Services {
-  const context = createContext(options, env, clock);
-  const local = localServices(context, env);
-  let chosen: Promise<Services> | null = null;
-  const choose = async (): Promise<Services> => {
-    const socket = context.socket();
-    return (await daemonAnswers(socket)) ? remoteServices(socket, local, clock, personAsking(env)) : local;
-  };
-  const here = new Set<keyof Services>([
-    'init',
-    'daemon',
-    'exportState',
-    'importState',
-    'verify',
-    'acceptBreak',
-    Symbol.asyncDispose,
-  ]);
-  // Every call first finds out who answers it; the types of the calls stay as they are.
-  return new Proxy(local, {
-    get(target, name: keyof Services) {
-      if (here.has(name)) return target[name];
-      return async (...args: unknown[]) => {
-        chosen ??= choose();
-        const services = await chosen;
-        return (services[name] as (...given: unknown[]) => unknown)(...args);
-      };
-    },
-  });
+  return localServices(createContext(options, env, clock), env);
 }
 
-/** Everything done by this process itself. */
+/** The same on a context that is there. */
 export function localServices(
   context: OwnedContext,
   env: Readonly<Record<string, string | undefined>>,

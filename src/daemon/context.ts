@@ -2,11 +2,14 @@ import { existsSync } from 'node:fs';
 import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { ServicesOptions } from '../cli/services.ts';
+import { describe } from '../core/catalogue.ts';
 import type { Clock } from '../core/clock.ts';
+import { failureOf } from '../core/errors.ts';
 import { storageError } from '../core/storage-errors.ts';
 import { loadDrivers } from '../drivers/registry.ts';
 import { openRepository } from '../gitstore/open-repository.ts';
 import { openSpool } from '../gitstore/open-spool.ts';
+import type { CommitSigner } from '../gitstore/signing.ts';
 import { loadInventory } from '../inventory/inventory.ts';
 import { createSecretReader } from '../inventory/secrets.ts';
 import { lockState } from '../ledger/lock.ts';
@@ -14,20 +17,21 @@ import { openLedger } from '../ledger/open-ledger.ts';
 import { knownAlgorithms } from '../transport/algorithms.ts';
 import { openHostKeys } from '../transport/known-hosts.ts';
 import { archiveNames } from './archives.ts';
+import { readSigner, signingBy } from './commit-signing.ts';
 import { createLog } from './log.ts';
+import { mendingBy, type RepairHands } from './mending.ts';
 import { refuseDraft } from './move/draft.ts';
+import { shareRepository } from './readers.ts';
 import { recoverLeftovers } from './services/backup.ts';
 import { type Configuration, type Context, registerFleet, type State } from './services/context.ts';
 import { rebuildLedger, settleLives } from './services/lives.ts';
-import { findSettings, loadSettings } from './settings.ts';
+import { findSettings, loadSettings, type Settings } from './settings.ts';
 import { type CommitSink, timedRepository } from './timed-repository.ts';
 
 type Environment = Readonly<Record<string, string | undefined>>;
 
 /** A context that owns what it opened, and whose configuration can be replaced while it runs. */
 export interface OwnedContext extends Context, AsyncDisposable {
-  /** Where a daemon would answer; needs the settings alone, so that a mistake in the inventory is in nobody's way. */
-  socket(): string;
   /** Of the settings alone. */
   stateDir(): string;
   /** From now on tells how many stale locks of git were removed, beginning with those until now. */
@@ -54,18 +58,33 @@ export function createContext(options: ServicesOptions, env: Environment, clock:
     else tellStaleLocks(1);
   };
   let commitSink: CommitSink | null = null;
+  let isLocked = false;
+  let signer: CommitSigner | null = null;
   const state = once(async () => {
-    const found = await openState((await configuration()).settings.stateDir, opened, onStaleLock);
+    const hands = { allowed: () => isLocked, log: await log(), clock, signer: () => signer };
+    const found = await openState((await configuration()).settings, opened, onStaleLock, hands);
     return { ...found, repository: timedRepository(found.repository, clock, () => commitSink) };
   });
   const changing = once(async () => {
-    const { stateDir } = (await configuration()).settings;
+    const { settings } = await configuration();
+    const { stateDir, git } = settings;
+    signer = await readSigner(settings, context);
     await makeStateDir(stateDir);
     opened.push(await lockState(stateDir));
+    isLocked = true;
     const hands = await state();
+    await shareRepository(stateDir, git.readersGroup);
     hands.ledger.refuseDamaged();
+    // What a power cut left is repaired before anybody reads it.
+    await hands.repository.ready().catch(() => {});
     // Before devices are registered, and before anybody asks what was missed.
-    await rebuildLedger(context, hands);
+    await rebuildLedger(context, hands).catch(async (error: unknown) => {
+      const failure = failureOf(error);
+      if (!failure.code.startsWith('store.')) throw error;
+      // A repository that cannot be read keeps nothing from being collected; the spool holds it.
+      const { code, message, todo } = describe(failure);
+      (await log()).warn('the repository cannot be read', { code, error: message, todo });
+    });
     registerFleet(await configuration(), hands, clock.nowMs());
     await recoverLeftovers(context, hands);
     await settleLives(await configuration(), hands, context, await log(), null);
@@ -78,7 +97,6 @@ export function createContext(options: ServicesOptions, env: Environment, clock:
     state,
     changing,
     log,
-    socket: () => socketPath(loadSettings(findSettings(options.configFile, env, existsSync)), env),
     stateDir: () => loadSettings(findSettings(options.configFile, env, existsSync)).stateDir,
     staleLocksTo(tell) {
       tellStaleLocks = tell;
@@ -99,14 +117,6 @@ export function createContext(options: ServicesOptions, env: Environment, clock:
     },
   };
   return context;
-}
-
-/** Where the control socket lies. Under systemd that is the runtime directory. */
-export function socketPath(settings: { socket: string | null; stateDir: string }, env: Environment): string {
-  if (settings.socket !== null) return settings.socket;
-  // Several runtime directories are separated by colons; ours is the first.
-  const [runtime = ''] = (env.RUNTIME_DIRECTORY ?? '').split(':');
-  return join(runtime === '' ? settings.stateDir : runtime, 'control.sock');
 }
 
 async function readConfiguration(
@@ -133,14 +143,23 @@ async function readConfiguration(
   return { file, settings, devices, retired, groups, warnings: [...settings.warnings, ...warnings], drivers };
 }
 
-async function openState(stateDir: string, opened: Disposable[], onStaleLock: () => void): Promise<State> {
+async function openState(
+  { stateDir, git }: Settings,
+  opened: Disposable[],
+  onStaleLock: () => void,
+  hands: RepairHands & { readonly signer: () => CommitSigner | null },
+): Promise<State> {
   await makeStateDir(stateDir);
   await refuseDraft(stateDir);
   const ledger = openLedger(join(stateDir, 'ledger.db'));
   opened.push(ledger);
   return {
     ledger,
-    repository: await openRepository({ dir: join(stateDir, 'configs.git'), onStaleLock }),
+    repository: await openRepository({
+      ...{ dir: join(stateDir, 'configs.git'), onStaleLock, mending: mendingBy(ledger, hands) },
+      readable: git.readersGroup !== null,
+      signing: signingBy(hands.signer, ledger, hands.clock),
+    }),
     spool: await openSpool(join(stateDir, 'spool')),
     hostKeys: openHostKeys(join(stateDir, 'known_hosts')),
   };

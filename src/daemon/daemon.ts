@@ -1,3 +1,4 @@
+import { join } from 'node:path';
 import type { DaemonSignals, Services } from '../cli/services.ts';
 import { type HttpServer, openHttp } from '../http/server.ts';
 import { createMetrics } from '../metrics/render.ts';
@@ -10,13 +11,15 @@ import type { Syslog } from '../syslog/syslog.ts';
 import { chainAnchor } from './anchor.ts';
 import { archiveNames } from './archives.ts';
 import { openChangeTriggers, withChanges } from './change-triggers.ts';
-import { type OwnedContext, socketPath } from './context.ts';
+import type { OwnedContext } from './context.ts';
 import { createHealth } from './health.ts';
 import { housekeeping } from './housekeeping.ts';
 import { accessOf, readTls } from './http-access.ts';
 import { createApi } from './http-api.ts';
 import { createRefusals } from './http-refusals.ts';
 import type { HttpSettings } from './http-settings.ts';
+import { inspectInTime } from './inspection.ts';
+import { watchLedger } from './ledger-watch.ts';
 import { createLives, createTurns, type Turns } from './lives.ts';
 import { metricsSource } from './metrics-source.ts';
 import { createNotifier } from './notify.ts';
@@ -30,8 +33,10 @@ import { tightSchedules } from './services/check.ts';
 import { accept, status } from './services/history.ts';
 import { offeredKeys } from './services/host-keys.ts';
 import type { Visiting } from './services/visiting.ts';
+import { socketPath } from './socket.ts';
 import { surviveUnexpected } from './survive.ts';
 import { buildInfo } from './version.ts';
+import { createWaiting, type Waiting } from './waiting.ts';
 
 /** How long runs in progress may go on after the first signal; systemd waits 90 s before it kills. */
 const stopGraceMs = 75_000;
@@ -83,19 +88,32 @@ export async function runDaemon(
   });
   const runner = await createRunner(context, state, metrics);
   let syslog: Syslog | null = null;
+  let waiting: Waiting | null = null;
+  const sink = schedulerSink(log, metrics);
   const scheduler = createScheduler({
     clock,
     ledger: state.ledger,
     calendar,
-    runner: (job) => {
+    runner: async (job) => {
+      await waiting?.before(job.device.name);
       const change = syslog?.originOf(job.device.name) ?? null;
       return runner.run(change === null ? job : { ...job, change });
     },
-    sink: withChanges(schedulerSink(log, metrics), () => syslog),
+    sink: withChanges(
+      {
+        ...sink,
+        runEnded(ended) {
+          sink.runEnded(ended);
+          waiting?.ended(ended);
+        },
+      },
+      () => syslog,
+    ),
     newRunId: () => newRunId(clock.nowMs()),
     workers: settings.workers,
     devices: (await context.configuration()).devices,
   });
+  waiting = createWaiting({ context, state, scheduler, sink, log });
   views.watch(scheduler, runner.gate, () => syslog?.limited() ?? 0);
   views.watchRemotes(() => replication.status());
 
@@ -156,6 +174,7 @@ export async function runDaemon(
   const pass = (): void => {
     scheduler.tick();
     lives.tick();
+    waiting?.tick();
     health.heartbeat();
   };
   await health.probe();
@@ -167,20 +186,25 @@ export async function runDaemon(
   await lives.settle(await context.configuration());
   pass();
   const anchor = chainAnchor(state.ledger, log, clock);
+  const ledgerWatch = started.use(watchLedger(join(settings.stateDir, 'ledger.db'), log, clock));
   started.use(
     startClockwork({
       clock,
       tick: pass,
       measure: async () => {
         anchor.tellInTime();
+        ledgerWatch.inTime();
         await views.measure();
       },
-      housekeeping: () => housekeeping(context),
+      housekeeping: async () => {
+        await housekeeping(context, signals.stop);
+        await inspectInTime(context, state);
+      },
     }),
   );
   if (notifier.watchdogIntervalMs !== null) {
     const watchdog = setInterval(() => {
-      if (health.report().healthy) notifier.watchdog();
+      if (!health.report().hangs) notifier.watchdog();
     }, notifier.watchdogIntervalMs / 2);
     started.defer(() => clearInterval(watchdog));
   }
@@ -192,11 +216,16 @@ export async function runDaemon(
   log.info('daemon started', { devices: devices.length, workers: settings.workers });
   anchor.tell();
   phase = null;
+  // The first time here, not in the night: from then on its age is told.
+  const inspection = inspectInTime(context, state);
   for (const { message } of await tightSchedules(context))
     log.warn('the schedule is too tight', { problem: message });
   notifier.ready(`keeping the schedule of ${devices.length} devices`);
 
-  await aborted(signals.stop);
+  ledgerWatch.inTime();
+  const damage = await Promise.race([aborted(signals.stop).then(() => null), ledgerWatch.damage]);
+  // Nothing that it is told from now on can be trusted to stay; the next start reads it in full and says what to do.
+  if (damage !== null) throw damage;
   phase = 'the daemon is stopping';
   notifier.stopping();
   log.info('daemon stopping', { running: scheduler.state().running.length });
@@ -205,6 +234,8 @@ export async function runDaemon(
   const grace = clock.after(stopGraceMs, () => scheduler.abort());
   await scheduler.drain();
   grace.cancel();
+  await waiting.stop();
+  await inspection;
   anchor.tell();
   log.info('daemon stopped', {});
 }

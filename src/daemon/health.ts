@@ -10,6 +10,8 @@ import { duration } from '../core/units.ts';
 export interface HealthReport {
   /** True where `problems` is empty. */
   readonly healthy: boolean;
+  /** The event loop, the scheduler or a write does not come to its end: the watchdog may end this process. */
+  readonly hangs: boolean;
   /** One line each, for people; no text of a device. */
   readonly problems: readonly string[];
 }
@@ -34,15 +36,17 @@ const limitMs = { eventLoop: 60_000, scheduler: 90_000, write: 60_000 } as const
  * loop took a turn in the last minute, the scheduler's loop passed in the last minute and a half, and a
  * write with fsync to `stateDir` worked in the last minute. A write that hangs is one that did not work.
  *
- * The watchdog and readiness both ask `report`. Dispose it when the daemon ends: it holds timers.
+ * Readiness asks whether it is `healthy`, the watchdog whether it `hangs`. Dispose it when the daemon ends: it holds timers.
  */
 export function createHealth({ clock, stateDir }: { clock: Clock; stateDir: string }): Health {
   const file = join(stateDir, 'alive');
-  let turnedMs = clock.monotonicMs();
+  const createdMs = clock.monotonicMs();
+  let turnedMs = createdMs;
   let heartbeatMs: number | null = null;
   let writtenMs: number | null = null;
   let writeProblem: string | null = null;
   let underWay: Promise<void> | null = null;
+  let beganMs = createdMs;
   let turnTimer: Timer;
   let probeTimer: Timer;
 
@@ -54,6 +58,7 @@ export function createHealth({ clock, stateDir }: { clock: Clock; stateDir: stri
   async function write(): Promise<void> {
     // The age of a write counts from its beginning: one that took a minute is a minute old.
     const begunMs = clock.monotonicMs();
+    beganMs = begunMs;
     try {
       await writeThrough(file, `${new Date(clock.nowMs()).toISOString()}\n`);
       writtenMs = begunMs;
@@ -74,6 +79,17 @@ export function createHealth({ clock, stateDir }: { clock: Clock; stateDir: stri
   function probeAgain(): void {
     probeTimer = clock.after(probeEveryMs, probeAgain);
     void probe();
+  }
+
+  /** What a restart may help against: a disk that says no would keep the next process from starting at all. */
+  function hangs(nowMs: number): boolean {
+    const writing = underWay === null ? nowMs : beganMs;
+    const since = [
+      [turnedMs, limitMs.eventLoop],
+      [heartbeatMs ?? createdMs, limitMs.scheduler],
+      [writing, limitMs.write],
+    ] as const;
+    return since.some(([sinceMs, limit]) => nowMs - sinceMs > limit);
   }
 
   turn();
@@ -101,12 +117,12 @@ export function createHealth({ clock, stateDir }: { clock: Clock; stateDir: stri
       if (writtenMs === null) problems.push(writeProblem ?? `nothing was written to ${stateDir} yet`);
       else {
         const since = older(writtenMs, limitMs.write);
-        if (since !== null)
-          problems.push(
-            `no write to ${stateDir} has ended well for ${since}${writeProblem === null ? '' : `: ${writeProblem}`}`,
-          );
+        const said = writeProblem === null ? '' : `: ${writeProblem}`;
+        if (since !== null) problems.push(`no write to ${stateDir} has ended well for ${since}${said}`);
+        // No wait is needed to believe a disk that says no.
+        else if (writeProblem !== null) problems.push(`a write to ${stateDir} failed${said}`);
       }
-      return { healthy: problems.length === 0, problems };
+      return { healthy: problems.length === 0, problems, hangs: hangs(nowMs) };
     },
     [Symbol.dispose]() {
       turnTimer.cancel();

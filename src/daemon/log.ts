@@ -117,7 +117,8 @@ export function createLog(
       if (settled.outcome === 'changed') {
         const { commit, addedLines, removedLines } = settled;
         const counts = { added: addedLines, removed: removedLines };
-        write('info', 'backup changed', { ...fields, commit, ...counts, ...worth });
+        const message = settled.underNewRules === true ? 'backup re-read' : 'backup changed';
+        write('info', message, { ...fields, commit, ...counts, ...worth });
       } else if (settled.outcome === 'unchanged') {
         write('info', 'backup unchanged', {
           ...fields,

@@ -2,7 +2,8 @@ import { readdir, stat, statfs } from 'node:fs/promises';
 import { join } from 'node:path';
 import { credentialsOf, type Device, type SecretRef, secretRefsOf } from '../core/device.ts';
 import type { RemoteStatus } from '../core/remotes.ts';
-import type { LastGood } from '../ledger/ledger.ts';
+import type { PlannedDevice } from '../inventory/precedence.ts';
+import type { Version } from '../ledger/ledger.ts';
 import type { CollectorGauges, DeviceGauges, MetricsSource } from '../metrics/source.ts';
 import type { Calendar } from '../scheduler/calendar.ts';
 import type { LoginGate } from '../scheduler/login-gate.ts';
@@ -10,7 +11,7 @@ import type { Scheduler } from '../scheduler/scheduler.ts';
 import { weakAlgorithms } from '../transport/algorithms.ts';
 import { archiveDueMs } from './archives.ts';
 import type { Context, State } from './services/context.ts';
-import { status } from './services/history.ts';
+import { type DeviceStanding, standings } from './services/history.ts';
 
 /** What `/metrics` shows of a running daemon. */
 export interface DaemonMetrics extends MetricsSource {
@@ -63,7 +64,6 @@ export function metricsSource(context: Context, state: State, calendar: Calendar
       const { devices } = await context.configuration();
       const enabled = devices.filter((device) => device.enabled);
       const scheduler = watched?.scheduler.state();
-      const waiting = await state.spool.waiting();
       return {
         inventory: {
           lastLoadOk: load.ok,
@@ -83,11 +83,12 @@ export function metricsSource(context: Context, state: State, calendar: Calendar
         changesLimited: watched?.changesLimited() ?? 0,
         workers: { configured: scheduler?.workers ?? 0, busy: scheduler?.busy ?? 0 },
         lastCommitMs: state.ledger.lastVersionMs(),
+        fsck: await state.repository.inspected(),
         remotes: remotes().map(({ failure, ...remote }) => ({
           ...remote,
           failure: failure?.reason ?? null,
         })),
-        spool: { entries: waiting.length, oldestMs: waiting[0]?.readAtMs ?? null },
+        spool: await state.spool.standing(),
         stateDir: sizes,
         chainLength: state.ledger.chainLength(),
       };
@@ -95,59 +96,67 @@ export function metricsSource(context: Context, state: State, calendar: Calendar
     async devices() {
       const { devices } = await context.configuration();
       const byName = new Map(devices.map((device) => [device.name, device]));
-      const rows = await status(
+      const parts = standings(
         context,
         devices.map((device) => device.name),
         (device) => watched?.scheduler.present(device) ?? null,
       );
-      const summaries = state.ledger.summaries();
       const gauges: DeviceGauges[] = [];
-      for (const row of rows) {
-        const device = byName.get(row.device);
-        if (device === undefined) continue;
-        const id = state.ledger.device(row.device)?.id ?? '';
-        const last = summaries.get(id)?.lastRun ?? null;
-        const good = state.ledger.lastGood(id);
-        gauges.push({
-          name: row.device,
-          platform: row.platform,
-          group: row.group,
-          enabled: device.enabled,
-          lastAttemptMs: last?.endedAtMs ?? null,
-          lastAttemptOk: last?.state === 'changed' || last?.state === 'unchanged',
-          lastSuccessMs: row.lastSuccessMs,
-          lastChangeMs: changedMs(good),
-          nextRunMs: device.enabled ? row.nextRunMs : null,
-          dueMs: device.enabled ? row.dueMs : null,
-          expectedIntervalMs: device.enabled
-            ? calendar.longestGapMs(device.plan.schedule, device.plan.timezone, clock.nowMs())
-            : null,
-          consecutiveFailures: row.consecutiveFailures,
-          configBytes: principal(good)?.bytes ?? null,
-          lastDurationMs: last?.endedAtMs == null ? null : last.endedAtMs - last.startedAtMs,
-          state: row.state,
-          restorable: row.restorable,
-          unsaved: row.facts?.unsaved ?? null,
-          failureCode: row.failure?.code ?? null,
-          archives: row.archives.map(({ name, lastSuccessMs, lastAttemptMs, failure }) => ({
-            name,
-            lastSuccessMs,
-            lastAttemptOk: lastAttemptMs === null ? null : failure === null,
-            dueMs: device.enabled ? archiveDueMs(calendar, device, name, lastSuccessMs) : null,
-          })),
-        });
+      for await (const part of parts) {
+        const good = state.ledger.newestVersions(part.flatMap(({ deviceId }) => deviceId ?? []));
+        for (const standing of part) {
+          const device = byName.get(standing.status.device);
+          if (device !== undefined)
+            gauges.push(gaugesOf(device, standing, good.get(standing.deviceId ?? '') ?? []));
+        }
       }
       return gauges;
     },
   };
+
+  function gaugesOf(
+    device: PlannedDevice,
+    { status: row, summary }: DeviceStanding,
+    good: readonly Version[],
+  ): DeviceGauges {
+    const last = summary?.lastRun ?? null;
+    return {
+      name: row.device,
+      platform: row.platform,
+      group: row.group,
+      enabled: device.enabled,
+      lastAttemptMs: last?.endedAtMs ?? null,
+      lastAttemptOk: last?.state === 'changed' || last?.state === 'unchanged',
+      lastSuccessMs: row.lastSuccessMs,
+      lastChangeMs: changedMs(good),
+      nextRunMs: device.enabled ? row.nextRunMs : null,
+      dueMs: device.enabled ? row.dueMs : null,
+      expectedIntervalMs: device.enabled
+        ? calendar.longestGapMs(device.plan.schedule, device.plan.timezone, clock.nowMs())
+        : null,
+      consecutiveFailures: row.consecutiveFailures,
+      configBytes: principal(good)?.bytes ?? null,
+      lastDurationMs: last?.endedAtMs == null ? null : last.endedAtMs - last.startedAtMs,
+      state: row.state,
+      restorable: row.restorable,
+      unsaved: row.facts?.unsaved ?? null,
+      failureCode: row.failure?.code ?? null,
+      archives: row.archives.map(({ name, lastSuccessMs, lastAttemptMs, failure }) => ({
+        name,
+        lastSuccessMs,
+        lastAttemptOk: lastAttemptMs === null ? null : failure === null,
+        dueMs: device.enabled ? archiveDueMs(calendar, device, name, lastSuccessMs) : null,
+      })),
+    };
+  }
 }
 
-function principal(good: LastGood | null): LastGood['versions'][number] | null {
-  return good?.versions.find((version) => version.artefact === 'running-config') ?? null;
+function principal(good: readonly Version[]): Version | null {
+  return good.find((version) => version.artefact === 'running-config') ?? null;
 }
 
-function changedMs(good: LastGood | null): number | null {
-  return good === null ? null : Math.max(...good.versions.map((version) => version.atMs));
+function changedMs(good: readonly Version[]): number | null {
+  return good.length === 0 ? null : Math.max(...good.map((version) => version.atMs));
 }
 
 function pinned(device: Device, state: State): boolean {

@@ -139,6 +139,8 @@ const fixed: Readonly<Record<string, (settings: Settings) => unknown>> = {
   'syslog.tcp': ({ syslog }) => syslog.tcp,
   'syslog.tls': ({ syslog }) => syslog.tls,
   log: ({ log }) => log,
+  'git.readers_group': ({ git }) => git.readersGroup,
+  'git.sign_key': ({ git }) => git.signKey,
   secrets: ({ secrets }) => secrets,
 };
 

@@ -6,7 +6,6 @@ import type { CallName } from '../http/calls.ts';
 import { decode, encode } from '../http/wire.ts';
 import { errorReceived } from '../http/wire-errors.ts';
 import { type Answer, post } from './control-client.ts';
-import { opened } from './services/history.ts';
 import { userName } from './user.ts';
 
 const probeMs = 2_000;
@@ -120,9 +119,9 @@ export function remoteServices(
     async restore(device, artefact, runId, identityFile) {
       const copy = await call('sealed', device, artefact, runId);
       // An archive may be larger than an answer can be: its file is opened here.
-      return copy === null
-        ? fallback.restore(device, artefact, runId, identityFile)
-        : opened(copy, identityFile);
+      if (copy === null) return fallback.restore(device, artefact, runId, identityFile);
+      const { opened } = await import('./services/history.ts');
+      return opened(copy, identityFile);
     },
     [Symbol.asyncDispose]: () => fallback[Symbol.asyncDispose](),
   };

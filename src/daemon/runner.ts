@@ -5,6 +5,7 @@ import type { ChangeOrigin, RunEnded, Trigger } from '../core/run.ts';
 import { artefactPath } from '../gitstore/paths.ts';
 import type { MetricsSink } from '../metrics/sink.ts';
 import { withAttempts } from '../pipeline/attempts.ts';
+import { createRoom } from '../pipeline/room.ts';
 import { type BackupHands, runBackup } from '../pipeline/run-backup.ts';
 import { createCalendar } from '../scheduler/calendar.ts';
 import { createLoginGate, type LoginGate } from '../scheduler/login-gate.ts';
@@ -18,8 +19,13 @@ import { openVault } from './vault.ts';
 /** The largest artefact that is read; a device that sends more is broken or hostile. */
 export const maxArtefactBytes = 64 * 1024 * 1024;
 
+/** Text that is judged, sealed and stored at the same time; it takes about ten times that in memory. */
+const workBytes = 16 * 1024 * 1024;
+
 /** Of the session of one run; the beginning and the end of more are kept. */
 export const transcriptBytes = 1024 * 1024;
+/** How often a follower is told how far a reading is: a device that pages sends hundreds of pieces, each a message. */
+const progressMs = 500;
 
 /** One run that is asked for. */
 interface Job {
@@ -54,6 +60,7 @@ export async function createRunner(
   const { settings } = await context.configuration();
   const vault = await openVault(settings, context);
   const calendar = createCalendar();
+  const room = createRoom(workBytes);
   const gate = createLoginGate({ clock, ledger: state.ledger, readSecret, key: vault.fingerprintKey });
 
   const run = async (job: Job): Promise<RunEnded> => {
@@ -65,6 +72,7 @@ export async function createRunner(
     const hands: BackupHands = {
       ...state,
       ...vault,
+      room,
       artefactPath,
       clock,
       inGit: configuration.settings.secrets.inGit,
@@ -78,9 +86,16 @@ export async function createRunner(
           gate.around(device, slotMs, attempt.signal, async (login) => {
             metrics?.attemptStarted(platform);
             let receivedBytes = 0;
+            let toldBytes = 0;
+            let toldAtMs = Number.NEGATIVE_INFINITY;
+            const tell = (): void => {
+              toldBytes = receivedBytes;
+              toldAtMs = clock.monotonicMs();
+              onProgress(receivedBytes);
+            };
             const counted = (bytes: number): void => {
               receivedBytes = bytes;
-              onProgress(bytes);
+              if (clock.monotonicMs() - toldAtMs >= progressMs) tell();
             };
             try {
               const collected = await collect({
@@ -106,6 +121,9 @@ export async function createRunner(
               stages.end();
               metrics?.attemptEnded({ platform, failure: failureOf(error), receivedBytes });
               throw error;
+            } finally {
+              // The sum of all devices is made of what was told last.
+              if (toldBytes !== receivedBytes) tell();
             }
           }),
         );

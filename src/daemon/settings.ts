@@ -6,7 +6,7 @@ import type { SecretRef } from '../core/device.ts';
 import { InvalidConfiguration, type Problem, UsageError } from '../core/errors.ts';
 import { planKeys } from '../inventory/inventory-schema.ts';
 import type { Defaults } from '../inventory/precedence.ts';
-import { judged, listOf, notBuilt, Reader, section } from '../inventory/schema.ts';
+import { judged, listOf, Reader, section } from '../inventory/schema.ts';
 import { choice, duration, path, secretReference, whole } from '../inventory/values.ts';
 import { blameVaultReferences, type VaultSettings, vaultSection } from '../inventory/vault-settings.ts';
 import { inOrder, readYaml } from '../inventory/yaml.ts';
@@ -46,8 +46,14 @@ export interface Settings extends Defaults {
     readonly level: 'error' | 'warn' | 'info' | 'debug';
     readonly format: 'json' | 'plain';
   };
-  /** Where every commit is pushed to. */
-  readonly git: { readonly remotes: readonly RemoteSettings[] };
+  readonly git: {
+    /** Where every commit is pushed to. */
+    readonly remotes: readonly RemoteSettings[];
+    /** May read configs.git, and nothing else of `stateDir`; null: nobody. */
+    readonly readersGroup: string | null;
+    /** An SSH private key without a passphrase, which signs every commit; null: they are not signed. */
+    readonly signKey: SecretRef | null;
+  };
   readonly secrets: {
     /** age recipients (`age1…`); empty: nothing can be sealed. */
     readonly recipients: readonly string[];
@@ -159,9 +165,9 @@ function settingsShape(dir: string) {
       format: choice(['json', 'plain']).default('json'),
     }),
     git: withDefaults({
-      readers_group: notBuilt(),
+      readers_group: groupName().nullable().default(null),
       remotes: gitRemotes(dir).default([]),
-      sign_key: notBuilt(),
+      sign_key: secretReference(dir).nullable().default(null),
     }),
     secrets: withDefaults({
       recipients: listOf(recipient()).default([]),
@@ -171,7 +177,8 @@ function settingsShape(dir: string) {
     vault: vaultSection(dir).nullable().default(null),
     retention: withDefaults({
       sealed: duration('1d').default(400 * day),
-      runs: duration('1d').default(400 * day),
+      // `verify` believes of nothing younger that retention removed it.
+      runs: duration('31d').default(400 * day),
       transcripts: duration('1h').default(14 * day),
     }),
     transcripts: choice(['off', 'failed']).default('off'),
@@ -201,7 +208,11 @@ function toSettings(written: Written, http: HttpSettings, warnings: readonly Pro
     http,
     syslog: toSyslog(written.syslog),
     log: written.log,
-    git: { remotes: written.git.remotes },
+    git: {
+      remotes: written.git.remotes,
+      readersGroup: written.git.readers_group,
+      signKey: written.git.sign_key,
+    },
     secrets: {
       recipients: written.secrets.recipients,
       fingerprintKey: written.secrets.fingerprint_key,
@@ -286,6 +297,15 @@ function listenAddress(where: 'http' | 'any') {
       ? { host, port }
       : blame(`expected an IP address and a port such as ${example}`);
   });
+}
+
+/** As `groupadd` takes it. */
+function groupName() {
+  return judged('the name of a group of this system', (value, blame) =>
+    typeof value === 'string' && /^[A-Za-z_][A-Za-z0-9._@-]{0,63}$/.test(value)
+      ? value
+      : blame('expected the name of a group of this system'),
+  );
 }
 
 /** The public half of an age key pair: bech32 after `age1`. */

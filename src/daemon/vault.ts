@@ -35,6 +35,8 @@ export async function openVault(settings: Settings, context: Context): Promise<V
   if (settings.secrets.inGit === 'keep') {
     const log = await context.log();
     log.warn('secrets go to git unmasked', { setting: 'secrets.in_git: keep' });
+    if (artefacts === null)
+      log.warn('nothing is sealed: there is nobody to seal for', { setting: 'secrets.recipients' });
     return { artefacts, fingerprintKey: Buffer.alloc(0) };
   }
   if (artefacts === null) {

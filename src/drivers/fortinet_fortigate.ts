@@ -28,18 +28,18 @@ const name = '(?:\\([A-Z]\\) )?(?<host>[\\w.-]{1,64}~?)(?:\\([A-Za-z]{1,24}\\))?
 
 type Word = 'config' | 'edit' | 'next' | 'end' | 'other';
 
-/** One line that begins outside of a quoted value; blank lines and comments are none. */
-interface Statement {
-  readonly index: number;
-  readonly word: Word;
-  /** Without blanks around it; at most 200 characters. */
-  readonly text: string;
-}
-
 const longest = 200;
 
-/** Calls `visit` for every statement. Returns whether the text ends outside of a quoted value. */
-function walk(text: string, visit: (statement: Statement) => void): boolean {
+/** A statement without blanks around it; at most 200 characters. */
+function statementAt(text: string, from: number, end: number): string {
+  return text.slice(from, Math.min(end, from + longest)).trimEnd();
+}
+
+/**
+ * Calls `visit` for every statement: a line that begins outside of a quoted value, `from` its first character to
+ * `end` (see `statementAt`); blank lines and comments are none. Returns whether the text ends outside of a quoted value.
+ */
+function walk(text: string, visit: (word: Word, index: number, from: number, end: number) => void): boolean {
   let quoted = false;
   let index = 0;
   for (let at = 0; at < text.length; index++) {
@@ -48,10 +48,15 @@ function walk(text: string, visit: (statement: Statement) => void): boolean {
     let comment = false;
     if (!quoted) {
       let from = at;
-      while (from < end && (text[from] === ' ' || text[from] === '\t')) from++;
-      comment = text[from] === '#';
-      const line = text.slice(from, Math.min(end, from + longest)).trimEnd();
-      if (!comment && line !== '') visit({ index, word: wordOf(line), text: line });
+      while (from < end && (text.charCodeAt(from) === 32 || text.charCodeAt(from) === 9)) from++;
+      const first = from < end ? text.charCodeAt(from) : 32;
+      comment = first === 35;
+      if (first > 32 && first < 127) {
+        // Nearly every statement is a `set`: one look at its first letter tells that it is none of the four.
+        const word =
+          first === 99 || first === 101 || first === 110 ? wordOf(statementAt(text, from, end)) : 'other';
+        if (!comment) visit(word, index, from, end);
+      } else if (statementAt(text, from, end) !== '') visit('other', index, from, end);
     }
     if (!comment) quoted = quotedAfter(text, at, end, quoted);
     at = end + 1;
@@ -86,15 +91,15 @@ function quotedAfter(text: string, from: number, end: number, open: boolean): bo
   return quoted;
 }
 
-/** A pager that is no part of a quoted value. */
-const pagerMark = /^--More--/;
+/** What a pager that is no part of a quoted value begins with. */
+const pagerMark = '--More--';
 
 /** Every block closes. `end` also closes an open `edit`: each VDOM ends that way, without a `next`. */
 function isWhole(all: string): Verdict {
   const open: ('config' | 'edit')[] = [];
   let blocks = 0;
   let problem: string | null = null;
-  const closed = walk(all, ({ index, word, text }) => {
+  const closed = walk(all, (word, index, from) => {
     if (problem !== null) return;
     const wrong = (what: string): void => {
       problem = `line ${index + 1}: ${what}`;
@@ -110,7 +115,7 @@ function isWhole(all: string): Verdict {
     } else if (word === 'end') {
       if (open.at(-1) === 'edit') open.pop();
       if (open.pop() !== 'config') wrong('"end" without "config"');
-    } else if (pagerMark.test(text)) wrong('a pager interrupted the answer');
+    } else if (all.startsWith(pagerMark, from)) wrong('a pager interrupted the answer');
     else if (open.length === 0) wrong('text outside of every block');
   });
   if (problem === null && !closed) problem = 'a quoted value is still open at the end';
@@ -157,9 +162,9 @@ function outline(text: string): Block[] {
     if (block != null) block.lastLine = index;
   };
 
-  walk(text, ({ index, word, text: line }) => {
+  walk(text, (word, index, from, end) => {
     last = index;
-    if (word === 'config' || word === 'edit') begin(word, line, index);
+    if (word === 'config' || word === 'edit') begin(word, statementAt(text, from, end), index);
     else if (word === 'next' && open.at(-1)?.word === 'edit') close(index);
     else if (word === 'end') {
       if (open.at(-1)?.word === 'edit') close(index);
@@ -210,9 +215,10 @@ function lacksGlobal(seen: Seen): boolean {
 function administratorsIn(text: string): 'none' | 'lesser' | 'super' {
   let section = false;
   let everything = false;
-  walk(text, (statement) => {
-    if (statement.text === 'config system admin') section = true;
-    if (/^set accprofile "?super_admin"?$/.test(statement.text)) everything = true;
+  walk(text, (word, _index, from, end) => {
+    if (word === 'config' && statementAt(text, from, end) === 'config system admin') section = true;
+    if (word !== 'other' || !text.startsWith('set accprofile ', from)) return;
+    if (/^set accprofile "?super_admin"?$/.test(statementAt(text, from, end))) everything = true;
   });
   return everything ? 'super' : section ? 'lesser' : 'none';
 }

@@ -15,7 +15,7 @@ export const mainRef = 'refs/heads/main';
 
 /** Nobody's mailbox: it says which program wrote a commit. */
 export const committerEmail = 'roundsman@localhost';
-const author = `Roundsman <${committerEmail}>`;
+export const author = `Roundsman <${committerEmail}>`;
 
 /**
  * Writes commits on top of `tip` (null: the first one has no parent), one after the other, and moves
@@ -32,18 +32,47 @@ export async function importCommits(
   commits: readonly ImportedCommit[],
   beforeMove: (ids: readonly string[]) => Promise<void>,
 ): Promise<readonly string[]> {
+  return run(git, { ref: mainRef, tip, end: 'done\n' }, commits, beforeMove);
+}
+
+/** Writes the same commits, and no ref leads to them. Returns their ids. Throws as `importCommits` does. */
+export async function importBare(
+  git: Git,
+  tip: string | null,
+  commits: readonly ImportedCommit[],
+): Promise<readonly string[]> {
+  // The branch is forgotten again before fast-import would write it.
+  const end = `reset ${bareRef}\nfrom ${'0'.repeat(40)}\n\ndone\n`;
+  return run(git, { ref: bareRef, tip, end }, commits, async () => {});
+}
+
+const bareRef = 'refs/roundsman/unsigned';
+
+interface Branch {
+  readonly ref: string;
+  readonly tip: string | null;
+  /** What the stream ends with. */
+  readonly end: string;
+}
+
+async function run(
+  git: Git,
+  branch: Branch,
+  commits: readonly ImportedCommit[],
+  beforeEnd: (ids: readonly string[]) => Promise<void>,
+): Promise<readonly string[]> {
   const child = git.start(['fast-import', '--quiet', '--done', '--date-format=raw']);
   let cause: unknown = null;
   let ids: readonly string[] = [];
   try {
     const answers = answersOf(child, commits.length);
     for (const [index, commit] of commits.entries()) {
-      for (const piece of stream(commit, index, tip)) await write(child, piece);
+      for (const piece of stream(commit, index, branch)) await write(child, piece);
     }
     ids = (await answers) ?? [];
     if (ids.length === commits.length) {
-      await beforeMove(ids);
-      await write(child, Buffer.from('done\n'));
+      await beforeEnd(ids);
+      await write(child, Buffer.from(branch.end));
     }
   } catch (error) {
     cause = error;
@@ -59,10 +88,10 @@ export async function importCommits(
 }
 
 /** The pieces of one commit, ending with the question for its id. */
-function* stream(commit: ImportedCommit, index: number, tip: string | null): Generator<Buffer> {
+function* stream(commit: ImportedCommit, index: number, { ref, tip }: Branch): Generator<Buffer> {
   const message = Buffer.from(commit.message, 'utf8');
   yield Buffer.from(
-    `commit ${mainRef}\nmark :${index + 1}\n` +
+    `commit ${ref}\nmark :${index + 1}\n` +
       `committer ${author} ${Math.floor(commit.atMs / 1000)} +0000\ndata ${message.length}\n`,
   );
   yield message;

@@ -9,13 +9,19 @@ import { flush } from './durable.ts';
  */
 export async function flushRepository(dir: string, sinceMs: number): Promise<void> {
   const objects = join(dir, 'objects');
-  const changed: string[] = [];
-  for (const name of await readdir(objects)) {
-    const path = join(objects, name);
-    // Two seconds for file systems that keep whole seconds.
-    if ((await stat(path)).mtimeMs >= sinceMs - 2000) changed.push(path);
-  }
-  await Promise.all(changed.map(flush));
+  let gone = false;
+  const flushChanged = async (path: string): Promise<void> => {
+    try {
+      // Two seconds for file systems that keep whole seconds.
+      if ((await stat(path)).mtimeMs >= sinceMs - 2000) await flush(path);
+    } catch (error) {
+      ifThere(error as NodeJS.ErrnoException);
+      gone = true;
+    }
+  };
+  await Promise.all((await readdir(objects)).map((name) => flushChanged(join(objects, name))));
+  // Maintenance took a directory away: what was in it is in a pack now.
+  if (gone) await flush(join(objects, 'pack')).catch(ifThere);
   await flush(objects);
   const refs = [
     'refs/heads/main',
@@ -26,7 +32,7 @@ export async function flushRepository(dir: string, sinceMs: number): Promise<voi
     'logs/HEAD',
     'logs',
   ];
-  for (const name of refs) await flush(join(dir, name)).catch(ifThere);
+  await Promise.all(refs.map((name) => flush(join(dir, name)).catch(ifThere)));
   await flush(dir);
 }
 

@@ -71,15 +71,21 @@ const signalNumbers: Readonly<Record<string, number>> = { SIGINT: 2, SIGKILL: 9,
 /** What is kept of standard error: a message, whatever else comes after it. */
 const mostStderr = 64 * 1024;
 
-/** `dir` is an absolute path and exists. */
-export function gitIn(dir: string, program: string): Git {
-  const leading = [['safe.directory', dir] as const, ...settings, ...outsiders].flatMap(([key, value]) => [
-    '-c',
-    `${key}=${value}`,
-  ]);
+/** What git writes is then for those whom the directories let in, by their own group, and for nobody else. */
+const forReaders = { setting: ['core.sharedRepository', 'umask'], umask: '027' } as const;
+
+/** `dir` is an absolute path and exists. `readable`: its group may read what git writes there. */
+export function gitIn(dir: string, program: string, readable = false): Git {
+  const shared = readable ? [forReaders.setting] : [];
+  const leading = [['safe.directory', dir] as const, ...settings, ...outsiders, ...shared].flatMap(
+    ([key, value]) => ['-c', `${key}=${value}`],
+  );
+  /** A shell that becomes git: the mask of this process is for everything else that it writes. */
+  const masked = ['-c', `umask ${forReaders.umask}; exec "$0" "$@"`, program];
 
   function start(args: readonly string[], environment = gitEnvironment()): GitChild {
-    const child = spawn(program, [...leading, ...args], {
+    const [file, before] = readable ? ['/bin/sh', masked] : [program, []];
+    const child = spawn(file, [...before, ...leading, ...args], {
       cwd: dir,
       env: environment,
       stdio: 'pipe',

@@ -18,6 +18,12 @@ export interface RecordedCommit {
   readonly trailers: readonly (readonly [string, string])[];
 }
 
+/** A commit, byte by byte. */
+export interface RawCommit {
+  readonly commit: string;
+  readonly bytes: Buffer;
+}
+
 /** Where the refs of a repository are. */
 export interface Refs {
   /** Null: there is no main. */
@@ -40,6 +46,8 @@ export interface History extends AsyncDisposable {
   ownTips(): Promise<OwnTips | null>;
   /** Oldest first: all that `tip` leads to, and none of `except` does. */
   commits(tip: string, except: readonly string[]): AsyncIterable<RecordedCommit>;
+  /** The bytes of these commits, in this order. */
+  raw(commits: Iterable<string>): AsyncIterable<RawCommit>;
   /** Those of these objects that are there. */
   present(objects: readonly string[]): Promise<ReadonlySet<string>>;
   /** What `git fsck` says, line by line, of every object and of all that these commits lead to. */
@@ -94,6 +102,7 @@ export async function openHistory(dir: string): Promise<History> {
         if (piece.trim() !== '') yield commitFrom(piece.replace(/^\n/, ''));
       }
     },
+    raw: (commits) => rawCommits(git, commits, environment),
     async present(objects) {
       const there = new Set<string>();
       const input = objects.filter((id) => /^[0-9a-f]{40}$/.test(id)).map((id) => `${id}\n`);
@@ -154,6 +163,36 @@ async function* pieces(
       // biome-ignore lint/correctness/noUnsafeFinally: it only replaces the end of a reading that came to none.
       throw await git.failure(args[0] ?? 'git', { exitCode, stderr });
     }
+  }
+}
+
+async function* rawCommits(
+  git: Git,
+  commits: Iterable<string>,
+  environment: Record<string, string>,
+): AsyncGenerator<RawCommit> {
+  const child = git.start(['cat-file', '--batch', '--buffer'], environment);
+  try {
+    child.process.stdin.end([...commits].map((id) => `${id}\n`).join(''));
+    let rest: Buffer = Buffer.alloc(0);
+    for await (const chunk of child.process.stdout as AsyncIterable<Buffer>) {
+      rest = Buffer.concat([rest, chunk]);
+      for (;;) {
+        const end = rest.indexOf(0x0a);
+        const head = rest.toString('latin1', 0, Math.max(end, 0));
+        const [, commit = '', size] = /^([0-9a-f]{40}) commit (\d+)$/.exec(head) ?? [];
+        if (end === -1) break;
+        if (size === undefined)
+          throw await git.failure('cat-file', { exitCode: 0, stderr: `unexpected: ${head}` });
+        const after = end + 1 + Number(size);
+        if (rest.length <= after) break;
+        yield { commit, bytes: rest.subarray(end + 1, after) };
+        rest = rest.subarray(after + 1);
+      }
+    }
+  } finally {
+    child.process.kill();
+    await child.ended;
   }
 }
 

@@ -40,12 +40,14 @@ export async function clearDeadLocks(
   }
 }
 
-/** Readers take no lock, and there may always be one. */
+/** Readers take no lock of a ref, nor does maintenance, and there may always be one. */
 const readers = new Set(
   ['blame', 'cat-file', 'diff', 'for-each-ref', 'grep', 'log', 'ls-tree', 'merge-base'].concat([
     'pack-objects',
+    'prune-packed',
     'push',
     'remote-https',
+    'repack',
     'rev-list',
     'rev-parse',
     'send-pack',

@@ -2,6 +2,7 @@ import { mkdir, mkdtemp, readdir, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { alive } from './durable.ts';
 import type { Git } from './git.ts';
+import { countOneChange, type LineCounts } from './one-change.ts';
 
 /** Two versions of a text. */
 export interface Pair {
@@ -9,22 +10,20 @@ export interface Pair {
   readonly after: Buffer;
 }
 
-export interface LineCounts {
-  readonly addedLines: number;
-  readonly removedLines: number;
-}
+export type { LineCounts };
 
 const prefix = 'roundsman-diff-';
 
 /**
- * Lines added and removed in each pair, by git's histogram diff and in one git process for all of them:
- * a diff in this process would block it for seconds where two long texts have nothing in common.
+ * Lines added and removed in each pair, by git's histogram diff and in one git process for all of them that take
+ * one: a diff in this process would block it for seconds where two long texts have nothing in common.
  * Text with NUL bytes is counted like any other. The texts lie in the repository's own directory while
  * they are compared.
  */
 export async function countLines(git: Git, pairs: readonly Pair[]): Promise<readonly LineCounts[]> {
-  const counts = pairs.map((): LineCounts => ({ addedLines: 0, removedLines: 0 }));
-  const differing = [...pairs.entries()].filter(([, pair]) => !pair.before.equals(pair.after));
+  const known = pairs.map(({ before, after }) => countOneChange(before, after));
+  const counts = known.map((one): LineCounts => one ?? { addedLines: 0, removedLines: 0 });
+  const differing = [...pairs.entries()].filter(([index]) => known[index] === null);
   if (differing.length === 0) return counts;
 
   const scratch = await mkdtemp(join(git.dir, `${prefix}${process.pid}-`));

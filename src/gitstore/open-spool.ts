@@ -1,5 +1,5 @@
 import { readdir, readFile, rename, rm } from 'node:fs/promises';
-import { join } from 'node:path';
+import { basename, join } from 'node:path';
 import type { SpoolEntry } from '../core/run.ts';
 import { flush, makeDirectory, staleTemporary, writeDurably } from './durable.ts';
 import type { Spool } from './spool.ts';
@@ -22,11 +22,28 @@ export async function openSpool(dir: string): Promise<Spool> {
   return {
     put: (entry) => storing(dir, async () => write(dir, entry)),
     remove: (runId) => storing(dir, () => removeFile(dir, runId)),
-    waiting: () => storing(dir, async () => (await entries(dir)).sort(byAge)),
+    waiting: () => storing(dir, async () => (await gathered(entries(dir))).sort(byAge)),
+    standing: () =>
+      storing(dir, async () => {
+        const names = (await namesIn(dir)).filter(isEntryName).sort();
+        for (const name of names) {
+          const entry = await readEntry(dir, name);
+          if (entry !== null) return { entries: names.length, oldestMs: entry.readAtMs };
+        }
+        return { entries: names.length, oldestMs: null };
+      }),
+    outline: () =>
+      storing(dir, async () => {
+        const found: Pick<SpoolEntry, 'runId' | 'deviceId' | 'deviceName' | 'readAtMs'>[] = [];
+        for await (const { runId, deviceId, deviceName, readAtMs } of entries(dir))
+          found.push({ runId, deviceId, deviceName, readAtMs });
+        return found.sort(byAge);
+      }),
+    entry: (runId) => storing(dir, () => readEntry(dir, basename(fileOf(dir, runId)))),
 
     hold: (entry) =>
       storing(dir, async () => {
-        const before = await entries(quarantine);
+        const before = await gathered(entries(quarantine));
         await write(quarantine, entry);
         await removeFile(dir, entry.runId);
         const others = before.filter((other) => other.runId !== entry.runId && sameText(other, entry));
@@ -35,14 +52,14 @@ export async function openSpool(dir: string): Promise<Spool> {
       }),
     held: (deviceId) =>
       storing(dir, async () =>
-        (await entries(quarantine))
+        (await gathered(entries(quarantine)))
           .filter((entry) => deviceId === null || entry.deviceId === deviceId)
           .sort(byAge)
           .reverse(),
       ),
     release: (deviceId) =>
       storing(dir, async () => {
-        for (const entry of await entries(quarantine)) {
+        for await (const entry of entries(quarantine)) {
           if (entry.deviceId === deviceId) await removeFile(quarantine, entry.runId);
         }
       }),
@@ -70,32 +87,47 @@ async function removeFile(dir: string, runId: string): Promise<void> {
  * Every readable entry; others are set aside, and what a dead process left half-written is removed, where
  * that may be done. None where the directory is absent.
  */
-async function entries(dir: string): Promise<SpoolEntry[]> {
-  const found: SpoolEntry[] = [];
-  const names = await readdir(dir).catch((error: NodeJS.ErrnoException) => {
+async function* entries(dir: string): AsyncGenerator<SpoolEntry> {
+  for (const name of await namesIn(dir)) {
+    if (staleTemporary(name)) await ifAllowed(() => rm(join(dir, name), { force: true }));
+    if (!isEntryName(name)) continue;
+    const entry = await readEntry(dir, name);
+    if (entry !== null) yield entry;
+  }
+}
+
+async function gathered(some: AsyncIterable<SpoolEntry>): Promise<SpoolEntry[]> {
+  const all: SpoolEntry[] = [];
+  for await (const one of some) all.push(one);
+  return all;
+}
+
+/** None where the directory is absent. */
+function namesIn(dir: string): Promise<string[]> {
+  return readdir(dir).catch((error: NodeJS.ErrnoException) => {
     if (error.code === 'ENOENT') return [];
     throw error;
   });
-  for (const name of names) {
-    if (staleTemporary(name)) await ifAllowed(() => rm(join(dir, name), { force: true }));
-    if (!name.endsWith('.json') || name.startsWith('.')) continue;
-    const text = await readFile(join(dir, name), 'utf8').catch((error: NodeJS.ErrnoException) => {
-      // Settled by another process in the meantime.
-      if (error.code === 'ENOENT') return null;
-      throw error;
-    });
-    if (text === null) continue;
-    const entry = parse(text);
-    if (entry !== null && name === `${entry.runId}.json`) {
-      found.push(entry);
-      continue;
-    }
-    await ifAllowed(async () => {
-      await rename(join(dir, name), join(dir, `${name}.damaged`));
-      await flush(dir);
-    });
-  }
-  return found;
+}
+
+function isEntryName(name: string): boolean {
+  return name.endsWith('.json') && !name.startsWith('.');
+}
+
+/** Null where it is gone (settled in the meantime), or unreadable: then it is set aside. */
+async function readEntry(dir: string, name: string): Promise<SpoolEntry | null> {
+  const text = await readFile(join(dir, name), 'utf8').catch((error: NodeJS.ErrnoException) => {
+    if (error.code === 'ENOENT') return null;
+    throw error;
+  });
+  if (text === null) return null;
+  const entry = parse(text);
+  if (entry !== null && name === `${entry.runId}.json`) return entry;
+  await ifAllowed(async () => {
+    await rename(join(dir, name), join(dir, `${name}.damaged`));
+    await flush(dir);
+  });
+  return null;
 }
 
 /** Tidying up is no reason to fail a look at what is there. */
@@ -175,7 +207,9 @@ function isArtefact(value: unknown): boolean {
   );
 }
 
-function byAge(a: SpoolEntry, b: SpoolEntry): number {
+type Aged = Pick<SpoolEntry, 'readAtMs' | 'runId'>;
+
+function byAge(a: Aged, b: Aged): number {
   return a.readAtMs - b.readAtMs || (a.runId < b.runId ? -1 : 1);
 }
 

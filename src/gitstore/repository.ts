@@ -40,6 +40,23 @@ export interface Committed {
   readonly foreignTip: string | null;
 }
 
+/** What a look at every object found. */
+export interface Inspection {
+  /** What git says, one line each; empty where nothing is wrong. */
+  readonly problems: readonly string[];
+  /** Paths of main whose text is lost until the device is read again. */
+  readonly lostPaths: readonly string[];
+}
+
+/** What is remembered of looks at every object. Instants are UTC epoch milliseconds. */
+export interface Inspected {
+  readonly atMs: number;
+  /** Problems of the last look. */
+  readonly problems: number;
+  /** The last look that found none; null: there was none. */
+  readonly lastCleanMs: number | null;
+}
+
 /**
  * The bare repository. A commit is acknowledged only when it is durable and the ref was read back.
  * Throws BackupError with a `store.*` code.
@@ -61,6 +78,20 @@ export interface Repository {
   blobs(
     files: readonly { readonly commit: string | null; readonly path: string }[],
   ): Promise<readonly (string | null)[]>;
+  /**
+   * Resolves where a commit could be made now, after what a power cut left was repaired; rejects with what is in its way.
+   * Writes nothing that a reader sees. The state lock is held.
+   */
+  ready(): Promise<void>;
+  /** Reads every object of the history, and remembers what came of it. Minutes where that is large. The state lock is held. */
+  inspect(nowMs: number): Promise<Inspection>;
+  /**
+   * Packs what commits left, beside them; does not begin while `inspect` looks. `signal` ends it early; the next time
+   * goes on. The state lock is held.
+   */
+  maintain(signal: AbortSignal | null): Promise<void>;
+  /** What is remembered of the looks until now; null before the first. */
+  inspected(): Promise<Inspected | null>;
   /** Subject, body and trailers of each commit, by its full id; an id that is none is absent. */
   messages(commits: readonly string[]): Promise<ReadonlyMap<string, string>>;
 }

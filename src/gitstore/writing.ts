@@ -6,23 +6,40 @@ import { groupCommit } from './group-commit.ts';
 import { clearDeadLocks, removeHalfWritten, type Span } from './leftovers.ts';
 import { countLines, type LineCounts, type Pair, removeOldScratch } from './line-counts.ts';
 import { messageText } from './message.ts';
+import { blobId, setAside } from './objects.ts';
 import { isArtefactPath } from './paths.ts';
 import { isAncestor, readBlobs, readTip } from './reading.ts';
 import type { CommitRequest, Committed } from './repository.ts';
+import { importSigned, type Signing } from './signing.ts';
 import { storing } from './storing.ts';
 import { readOwnTips, writeOwnTips } from './tip.ts';
 
 /** Bounds the memory that one batch holds, and how much one failure takes with it. */
 const largestBatch = 256;
 
-/** The one writer of a repository. `onStaleLock` is told of each lock of a dead process that it removed. */
-export function writer(git: Git, onStaleLock: () => void): (request: CommitRequest) => Promise<Committed> {
+/** The one writer of a repository. */
+interface Writer {
+  readonly commit: (request: CommitRequest) => Promise<Committed>;
+  /** All that a commit does before its objects are written, between two batches; throws what a commit would throw. */
+  readonly attempt: () => Promise<void>;
+}
+
+/**
+ * `onStaleLock` is told of each lock of a dead process that it removed; `mended` does a batch, and once more where what
+ * stood in its way could be repaired.
+ */
+export function writer(
+  git: Git,
+  onStaleLock: () => void,
+  mended: <Answer>(work: () => Promise<Answer>) => Promise<Answer>,
+  signing: Signing,
+): Writer {
   const failed: Span[] = [];
   let swept = false;
 
-  async function write(
-    requests: readonly CommitRequest[],
-  ): Promise<readonly PromiseSettledResult<Committed>[]> {
+  type Answers = readonly PromiseSettledResult<Committed>[];
+
+  async function write(requests: readonly CommitRequest[]): Promise<Answers> {
     await storing(git.dir, async () => {
       if (!swept) await removeOldScratch(git.dir);
       swept = true;
@@ -31,7 +48,7 @@ export function writer(git: Git, onStaleLock: () => void): (request: CommitReque
     // No lock is left now, so one of this stretch that outlives our child is our child's.
     const fromMs = Date.now();
     try {
-      const answers = await storing(git.dir, () => writeBatch(git, requests));
+      const answers = await storing(git.dir, () => writeBatch(git, requests, signing));
       failed.length = 0;
       return answers;
     } catch (error) {
@@ -42,20 +59,35 @@ export function writer(git: Git, onStaleLock: () => void): (request: CommitReque
     }
   }
 
-  const enqueue = groupCommit(write, largestBatch);
-  return async (request) => {
-    const { files, blobs = [], remove } = request;
-    for (const path of [...[...files, ...blobs].map((file) => file.path), ...remove]) {
-      if (!isArtefactPath(path)) throw new Error(`${JSON.stringify(path)} is not the path of an artefact`);
-    }
-    return enqueue(request);
+  /** A batch without requests is an attempt. */
+  const batches = groupCommit(async (all: readonly (CommitRequest | null)[]): Promise<Answers> => {
+    const requests = all.filter((request) => request !== null);
+    const answers = await mended(() => write(requests));
+    let next = 0;
+    return all.map((request) => (request === null ? attempted : (answers[next++] ?? attempted)));
+  }, largestBatch);
+  return {
+    async commit(request) {
+      const { files, blobs = [], remove } = request;
+      for (const path of [...[...files, ...blobs].map((file) => file.path), ...remove]) {
+        if (!isArtefactPath(path)) throw new Error(`${JSON.stringify(path)} is not the path of an artefact`);
+      }
+      return batches(request);
+    },
+    attempt: async () => void (await batches(null)),
   };
 }
+
+const attempted: PromiseFulfilledResult<Committed> = {
+  status: 'fulfilled',
+  value: { commit: '', addedLines: 0, removedLines: 0, foreignTip: null },
+};
 
 /** Each request in a commit of its own; the answers come when all of them are durable. */
 async function writeBatch(
   git: Git,
   requests: readonly CommitRequest[],
+  signing: Signing,
 ): Promise<readonly PromiseSettledResult<Committed>[]> {
   const sinceMs = Date.now();
   const { tip, foreignTip } = await startingPoint(git);
@@ -63,10 +95,21 @@ async function writeBatch(
   const prepared = requests.map((request, index) => prepare(request, counts[index] ?? noLines));
 
   const wanted = prepared.flatMap((one) => (one.status === 'fulfilled' ? [one.value] : []));
-  if (wanted.length === 0) return prepared as readonly PromiseRejectedResult[];
-  const ids = await importCommits(git, tip, wanted, (made) =>
-    writeOwnTips(git.dir, { acknowledged: tip, pending: made.at(-1) ?? null }),
-  );
+  if (wanted.length === 0) {
+    // As far as an attempt goes: whether this disk takes a write.
+    await writeOwnTips(git.dir, (await readOwnTips(git.dir)) ?? { acknowledged: tip, pending: null });
+    return prepared as readonly PromiseRejectedResult[];
+  }
+  // git takes a text for stored whose file is there, also where a power cut emptied that.
+  for (const { files } of wanted) for (const { bytes } of files) await setAside(git.dir, blobId(bytes));
+  signing.onBatch(tip);
+  const beforeMove = (made: readonly string[]): Promise<void> =>
+    writeOwnTips(git.dir, { acknowledged: tip, pending: made.at(-1) ?? null });
+  const signer = signing.signer();
+  const ids =
+    signer === null
+      ? await importCommits(git, tip, wanted, beforeMove)
+      : await importSigned(git, signer, tip, wanted, beforeMove);
   const newest = ids.at(-1) ?? null;
   const found = await readTip(git);
   if (found !== newest) {

@@ -1,5 +1,4 @@
 import type { Fleet, HostKey, RunsFilter, Services } from '../cli/services.ts';
-import type { Credentials, SecretRef } from '../core/device.ts';
 import type { Version } from '../ledger/ledger.ts';
 
 /**
@@ -112,32 +111,9 @@ export function bodySchema({ takes }: Call): Schema {
   return takes.length === 0 ? { type: 'array', ...length } : { type: 'array', items: takes, ...length };
 }
 
-/** The fleet as it is told to others: a password that the inventory holds literally stays in the daemon. */
-export function withoutLiterals(fleet: Fleet): Fleet {
-  return {
-    ...fleet,
-    devices: fleet.devices.map((one) => ({
-      ...one,
-      credentials: hidden(one.credentials),
-      jump: one.jump.map((hop) => ({ ...hop, credentials: hidden(hop.credentials) })),
-      archives: one.archives.map((plan) => ({ ...plan, passphrase: emptied(plan.passphrase) })),
-    })),
-  };
-}
-
-function hidden(credentials: Credentials): Credentials {
-  const { password, enable, privateKey, passphrase } = credentials;
-  return {
-    ...credentials,
-    password: emptied(password),
-    enable: enable === 'same-as-password' ? enable : emptied(enable),
-    privateKey: emptied(privateKey),
-    passphrase: emptied(passphrase),
-  };
-}
-
-function emptied(ref: SecretRef | null): SecretRef | null {
-  return ref !== null && 'literal' in ref ? { literal: '' } : ref;
+/** The fleet as it is told to others: names alone, and no password that the inventory holds literally. */
+export function namesIn(fleet: Fleet): Fleet {
+  return { ...fleet, devices: fleet.devices.map(({ name, group, enabled }) => ({ name, group, enabled })) };
 }
 
 function list(items: Schema): Schema {

@@ -14,12 +14,25 @@ const deepest = 64;
 
 /** The value as JSON. Throws TypeError for what would arrive as something else, such as a Date or NaN. */
 export function encode(value: unknown): string {
-  return JSON.stringify(tagged(value, 0));
+  return JSON.stringify(value === undefined || !isJson(value, 0) ? tagged(value, 0) : value);
 }
 
 /** The value of parsed JSON. Throws TypeError where a tag is misused or the nesting is too deep. */
 export function decode(parsed: unknown): unknown {
-  return untagged(parsed, 0);
+  return isJson(parsed, 0) ? parsed : untagged(parsed, 0);
+}
+
+/** Whether nothing in it has a tag, or needs one: true of nearly all that is sent, and then it need not be built anew. */
+function isJson(value: unknown, depth: number): boolean {
+  if (value === null || value === undefined) return true;
+  if (typeof value === 'string' || typeof value === 'boolean') return true;
+  if (typeof value === 'number') return Number.isFinite(value);
+  if (depth > deepest) return false;
+  if (Array.isArray(value)) return value.every((item) => isJson(item, depth + 1));
+  if (!isPlain(value) || Buffer.isBuffer(value)) return false;
+  for (const [key, item] of Object.entries(value))
+    if (key.startsWith('$') || !isJson(item, depth + 1)) return false;
+  return true;
 }
 
 function tagged(value: unknown, depth: number): unknown {

@@ -31,13 +31,13 @@ export interface Chosen {
 export class OptionReader {
   readonly warnings: Problem[] = [];
   readonly #reader: Reader;
-  /** Of relative files. */
-  readonly #dir: string;
+  readonly #archiveSchema: ReturnType<typeof archiveSchema>;
   readonly #blamed = new Set<string>();
 
+  /** `dir`: where relative files lie. */
   constructor(reader: Reader, dir: string) {
     this.#reader = reader;
-    this.#dir = dir;
+    this.#archiveSchema = archiveSchema(dir);
   }
 
   /**
@@ -67,7 +67,7 @@ export class OptionReader {
     for (const spec of choices.options)
       options[spec.name] = this.#first(spec.name, optionSchema(spec), levels, platform) ?? spec.standard;
     const archives = choices.archives.flatMap((name) => {
-      const entry = this.#first(name, archiveSchema(this.#dir), levels, platform);
+      const entry = this.#first(name, this.#archiveSchema, levels, platform);
       return entry === null ? [] : [{ name, schedule: entry.schedule, passphrase: entry.passphrase }];
     });
     return { options, archives };
@@ -90,7 +90,7 @@ export class OptionReader {
   #schemaOf(key: string, { options, archives }: Choices): z.ZodType | null {
     const spec = options.find(({ name }) => name === key);
     if (spec !== undefined) return optionSchema(spec);
-    return archives.includes(key) ? archiveSchema(this.#dir) : null;
+    return archives.includes(key) ? this.#archiveSchema : null;
   }
 
   #warnOf(value: unknown, at: Path): void {
@@ -117,7 +117,18 @@ function namesOf({ options, archives }: Choices): readonly string[] {
   return [...options.map(({ name }) => name), ...archives];
 }
 
-function optionSchema({ takes }: OptionSpec): z.ZodType<string | boolean> {
+/** Kept: one is made of zod's many parts, and ten thousand devices ask for the same few. */
+const optionSchemas = new WeakMap<OptionSpec, z.ZodType<string | boolean>>();
+
+function optionSchema(spec: OptionSpec): z.ZodType<string | boolean> {
+  const kept = optionSchemas.get(spec);
+  if (kept !== undefined) return kept;
+  const made = makeOptionSchema(spec);
+  optionSchemas.set(spec, made);
+  return made;
+}
+
+function makeOptionSchema({ takes }: OptionSpec): z.ZodType<string | boolean> {
   if (takes === 'flag') return flag();
   if (!('matching' in takes)) return choice(takes);
   const { matching, expected } = takes;

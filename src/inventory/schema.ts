@@ -64,14 +64,6 @@ export function listOf<Item extends z.ZodType>(item: Item) {
   });
 }
 
-/** A key whose feature does not exist yet: only its empty value is accepted, so that nothing is ignored. */
-export function notBuilt() {
-  return judged('nothing', (value, refuse): null => {
-    const empty = value === null || (typeof value === 'object' && Object.keys(value).length === 0);
-    return empty ? null : refuse('not available in this version');
-  }).optional();
-}
-
 /** Whether `value` is a mapping of a document. */
 export function isMapping(value: unknown): value is Record<string, unknown> {
   return typeof value === 'object' && value !== null && !Array.isArray(value);

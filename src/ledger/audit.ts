@@ -51,3 +51,45 @@ export function verifyChain(rows: Iterable<ChainRecord>): ChainCheck {
   }
   return { length, head: Buffer.from(head).toString('hex'), brokenAt: null };
 }
+
+/** What a record of the category `pruned` says, besides its time: rows of slots and runs that retention removed. */
+export interface PruneRecord {
+  /** The records that were looked at. */
+  readonly first: number;
+  readonly last: number;
+  /** Where the next step begins. */
+  readonly next: number;
+  /** See `rowsGone`. */
+  readonly gone: string;
+  readonly runs: number;
+  readonly slots: number;
+  /** What these records tell of ended before this instant. UTC epoch milliseconds. */
+  readonly before_ms: number;
+}
+
+/**
+ * A bit for each record from `first` to `last`, the first one in the highest, in hexadecimal digits. Set: the row that
+ * this record tells of was removed.
+ */
+export const rowsGone = {
+  written(first: number, last: number, gone: ReadonlySet<number>): string {
+    const digits: string[] = [];
+    for (let n = first; n <= last; n += 4)
+      digits.push(
+        [0, 1, 2, 3].reduce((sum, bit) => sum + (gone.has(n + bit) ? 8 >> bit : 0), 0).toString(16),
+      );
+    return digits.join('');
+  },
+
+  /** Their numbers; none where this is no such record. */
+  *read({ first, last, gone }: { readonly [Key in keyof PruneRecord]?: unknown }): Generator<number> {
+    if (typeof first !== 'number' || typeof last !== 'number' || typeof gone !== 'string') return;
+    for (const [index, digit] of [...gone].entries()) {
+      const bits = Number.parseInt(digit, 16);
+      for (const bit of [0, 1, 2, 3]) {
+        const n = first + index * 4 + bit;
+        if ((bits & (8 >> bit)) !== 0 && n <= last) yield n;
+      }
+    }
+  },
+};

@@ -67,7 +67,11 @@ export function ends(sql: Statements): Pick<Ledger, 'openRun' | 'closeRun' | 'ac
             writeVersion(sql, { device, artefact, commit, path, runId, atMs, bytes: null });
         }
         // Inserted again, so that they are the newest ones.
-        for (const copy of sql.all('SELECT * FROM sealed WHERE run_id = ? ORDER BY n', runId)) {
+        for (const copy of sql.all(
+          `SELECT * FROM sealed WHERE device = ? AND artefact IN (SELECT value FROM json_each(?)) AND run_id = ?
+           ORDER BY n`,
+          ...[device, JSON.stringify(held.artefacts ?? []), runId],
+        )) {
           sql.run('DELETE FROM sealed WHERE n = ?', Number(copy.n));
           insertSealed(sql, { ...copy, kind: 'commit' });
         }

@@ -63,11 +63,11 @@ export interface StandingFact {
 export interface Evidence extends Disposable {
   /** In their order, from the first one after record `after` on; whatever lies in the table, in order or not. */
   chain(after: number): Iterable<ChainRecord>;
-  /** Records of one category, in their order. */
+  /** Records of one category, in their order; not those of runs and slots, which are too many. */
   records(category: string): readonly ChainRecord[];
   /** By the latest instant before which `retention` forgot sealed files; null where it never did. */
   forgottenBeforeMs(): number | null;
-  /** How many records there are, whatever their numbers. */
+  /** The number of the newest record; 0 before the first. */
   chainLength(): number;
 
   run(runId: string): RunFact | null;
@@ -100,6 +100,9 @@ export interface Evidence extends Disposable {
   refresh(): void;
 }
 
+/** The condition of an index, which a question has to repeat. */
+const rare = `category NOT IN ('run', 'slot')`;
+
 /** Opens the ledger in `file`, which has to be there. */
 export function openEvidence(file: string): Evidence {
   const database = openToRead(file);
@@ -125,12 +128,16 @@ export function openEvidence(file: string): Evidence {
         yield recordFrom(row);
     },
     records: (category) =>
-      sql.all('SELECT n, record, hash FROM chain WHERE category = ? ORDER BY n', category).map(recordFrom),
+      sql
+        .all(`SELECT n, record, hash FROM chain WHERE category = ? AND ${rare} ORDER BY n`, category)
+        .map(recordFrom),
     forgottenBeforeMs: () =>
       numberOrNull(
-        sql.get(`SELECT max(record ->> '$.before_ms') AS ms FROM chain WHERE category = 'retention'`)?.ms,
+        sql.get(
+          `SELECT max(record ->> '$.before_ms') AS ms FROM chain WHERE category = 'retention' AND ${rare}`,
+        )?.ms,
       ),
-    chainLength: () => Number(sql.get('SELECT count(*) AS count FROM chain')?.count ?? 0),
+    chainLength: () => Number(sql.get('SELECT max(n) AS n FROM chain')?.n ?? 0),
 
     run: (runId) => made(sql.get('SELECT * FROM run WHERE id = ?', runId), runFrom),
     version: (deviceId, artefact, runId) =>

@@ -1,5 +1,5 @@
 import type { Condition, Facts } from '../core/device.ts';
-import type { Failure, Restorable } from '../core/errors.ts';
+import type { Failure, OperationError, Restorable } from '../core/errors.ts';
 import type { Outcome, Trigger } from '../core/run.ts';
 import type { Archives } from './archives.ts';
 import type { Lives } from './lives.ts';
@@ -187,11 +187,25 @@ export interface Ledger extends Disposable {
     formerly: readonly string[];
     atMs: number;
   }): KnownDevice;
+  /**
+   * All devices of an inventory, in the order in which they have to be registered, at the cost of those that are new
+   * or changed. By name. Each is passed to `refused` that the ledger refuses; absent: the first refusal is thrown.
+   */
+  registerAll(
+    devices: readonly {
+      name: string;
+      platform: string;
+      group: string;
+      formerly: readonly string[];
+    }[],
+    atMs: number,
+    refused?: (error: OperationError) => void,
+  ): ReadonlyMap<string, KnownDevice>;
   /** Null where no device of this name (now or formerly) is known. */
   device(name: string): KnownDevice | null;
   devices(): readonly KnownDevice[];
-  /** Every known device by its id, at the cost of the devices, not of their runs. */
-  summaries(): ReadonlyMap<string, Summary>;
+  /** Devices by their ids, at the cost of the devices, not of their runs; null: every one that is known. */
+  summaries(deviceIds?: readonly string[] | null): ReadonlyMap<string, Summary>;
 
   /** A row before the first packet, so that a crash leaves evidence. */
   openRun(run: {
@@ -219,6 +233,8 @@ export interface Ledger extends Disposable {
 
   /** Null before the first good reading. */
   lastGood(deviceId: string): LastGood | null;
+  /** By device, what `lastGood` says of its versions: of many devices at the cost of one question. */
+  newestVersions(deviceIds: readonly string[]): ReadonlyMap<string, readonly Version[]>;
   run(runId: string): RunRow | null;
   /** Newest first. */
   runs(filter: RunFilter): readonly RunRow[];
@@ -247,18 +263,22 @@ export interface Ledger extends Disposable {
 
   /** Appends a chain record for what is not the end of a run: `trust`, `init`, `reload`. */
   record(category: string, atMs: number, record: Readonly<Record<string, unknown>>): void;
+  /** What the newest record of a category other than `run` and `slot` says; null where there is none. */
+  lastRecord(category: string): Readonly<Record<string, unknown>> | null;
   /** Hash (hex) of the newest chain record; 64 zeros before the first. */
   chainHead(): string;
   /** Records in the hash chain. */
   chainLength(): number;
   /** When the newest version was written down; null before the first. */
   lastVersionMs(): number | null;
+  /** The newest commits that readings came to, newest first; at most a thousand. */
+  lastCommits(): readonly string[];
   /** Every record, oldest first; read while the ledger is open. */
   chain(): Iterable<ChainRecord>;
 
   /**
-   * Throws BackupError `record.failed` where the file is damaged: a page that was overwritten is otherwise met when
-   * it is needed, perhaps after months. Reads all of it.
+   * Throws BackupError `record.failed` where the file is damaged: a page that was overwritten is otherwise met when it
+   * is needed, perhaps after months. A large ledger is not read in full for that: see `soundness.ts`.
    */
   refuseDamaged(): void;
   /** Digests of every sealed copy and every archive that is named here, each once. */

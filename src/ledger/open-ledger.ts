@@ -7,7 +7,7 @@ import { genesis } from './audit.ts';
 import { appendRecord } from './chain.ts';
 import { openDatabase } from './database.ts';
 import { ends } from './ends.ts';
-import type { DeviceFacts, LastGood, Ledger, RunFilter, RunRow, Summary } from './ledger.ts';
+import type { DeviceFacts, LastGood, Ledger, RunFilter, RunRow, Summary, Version } from './ledger.ts';
 import { lives } from './lives.ts';
 import { logins } from './logins.ts';
 import { rebuilding } from './rebuilding.ts';
@@ -15,7 +15,7 @@ import { registration } from './registration.ts';
 import { retention } from './retention.ts';
 import { numberOrNull, runColumns, runFrom, sealedFrom, text, textOrNull, versionFrom } from './rows.ts';
 import { slots } from './slots.ts';
-import { damaged } from './sqlite-errors.ts';
+import { refuseDamaged } from './soundness.ts';
 import { type Statements, statementsOn } from './statements.ts';
 
 /**
@@ -35,7 +35,8 @@ export function openLedger(file: string): Ledger {
     archives: archives(sql),
     retention: retention(sql),
     together: (work) => sql.transaction(work),
-    summaries: () => summaries(sql),
+    summaries: (deviceIds = null) => summaries(sql, deviceIds),
+    newestVersions: (deviceIds) => newestVersions(sql, deviceIds),
     lastGood: (deviceId) => lastGood(sql, deviceId),
     run: (runId) =>
       sql
@@ -73,21 +74,29 @@ export function openLedger(file: string): Ledger {
       return row === null ? null : sealedFrom(row);
     },
     record: (category, atMs, record) => sql.transaction(() => appendRecord(sql, category, atMs, record)),
+    lastRecord: (category) => {
+      const newest = sql.get(
+        `SELECT record FROM chain WHERE category = ? AND category NOT IN ('run', 'slot') ORDER BY n DESC LIMIT 1`,
+        category,
+      );
+      return newest === null ? null : JSON.parse(text(newest.record));
+    },
     chainHead: () => {
       const newest = sql.get('SELECT hash FROM chain ORDER BY n DESC LIMIT 1');
       return Buffer.from((newest?.hash as Uint8Array | undefined) ?? genesis).toString('hex');
     },
     chainLength: () => Number(sql.get('SELECT max(n) AS n FROM chain')?.n ?? 0),
     lastVersionMs: () => numberOrNull(sql.get('SELECT at_ms FROM version ORDER BY n DESC LIMIT 1')?.at_ms),
+    lastCommits: () =>
+      sql
+        .all('SELECT commit_id FROM version GROUP BY commit_id ORDER BY max(n) DESC LIMIT 1000')
+        .map((row) => text(row.commit_id)),
     *chain() {
       for (const row of sql.each('SELECT n, record, hash FROM chain ORDER BY n')) {
         yield { n: Number(row.n), record: text(row.record), hash: row.hash as Uint8Array };
       }
     },
-    refuseDamaged: () => {
-      const said = text(sql.get('PRAGMA quick_check(1)')?.quick_check);
-      if (said !== 'ok') throw damaged(file, said);
-    },
+    refuseDamaged: () => refuseDamaged(sql, file),
     sealedDigests: () =>
       sql
         .all('SELECT digest FROM sealed UNION SELECT digest FROM archive WHERE digest IS NOT NULL')
@@ -175,11 +184,32 @@ function runsWhere(sql: Statements, filter: RunFilter, state: RunRow['state'] | 
     .map(runFrom);
 }
 
-function summaries(sql: Statements): ReadonlyMap<string, Summary> {
+function newestVersions(
+  sql: Statements,
+  deviceIds: readonly string[],
+): ReadonlyMap<string, readonly Version[]> {
+  const rows = sql.all(
+    `SELECT version.* FROM json_each(?) AS wanted
+     JOIN device ON device.id = wanted.value
+     JOIN run ON run.id = device.good_run
+     JOIN json_each(run.artefacts) AS name
+     JOIN version ON version.n =
+       (SELECT max(n) FROM version WHERE version.device = device.id AND artefact = name.value)`,
+    JSON.stringify(deviceIds),
+  );
+  return Map.groupBy(rows.map(versionFrom), ({ deviceId }) => deviceId);
+}
+
+function summaries(sql: Statements, deviceIds: readonly string[] | null): ReadonlyMap<string, Summary> {
+  const which = deviceIds === null ? 'TRUE' : 'device.id IN (SELECT value FROM json_each(?))';
+  const values = deviceIds === null ? [] : [JSON.stringify(deviceIds)];
   const runsOf = (column: string) =>
     new Map(
       sql
-        .all(`SELECT ${runColumns} FROM device JOIN run ON run.id = device.${column} ORDER BY device.id`)
+        .all(
+          `SELECT ${runColumns} FROM device JOIN run ON run.id = device.${column} WHERE ${which} ORDER BY device.id`,
+          ...values,
+        )
         .map((row) => [text(row.device), runFrom(row)]),
     );
   return sql.snapshot(() => {
@@ -187,7 +217,8 @@ function summaries(sql: Statements): ReadonlyMap<string, Summary> {
     const held = runsOf('held_run');
     const rows = sql.all(
       `SELECT device.id, last_success_ms, last_attempt_ms, consecutive_failures, facts, restorable, restorable_because
-       FROM device LEFT JOIN run ON run.id = device.good_run ORDER BY device.id`,
+       FROM device LEFT JOIN run ON run.id = device.good_run WHERE ${which} ORDER BY device.id`,
+      ...values,
     );
     return new Map(
       rows.map((row) => {

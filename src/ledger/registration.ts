@@ -6,7 +6,9 @@ import { deviceFrom, text } from './rows.ts';
 import type { Row, Statements } from './statements.ts';
 
 /** Devices: found by the names they have and had, registered, renamed. */
-export function registration(sql: Statements): Pick<Ledger, 'register' | 'device' | 'devices'> {
+export function registration(
+  sql: Statements,
+): Pick<Ledger, 'register' | 'registerAll' | 'device' | 'devices'> {
   const names = naming(sql);
   const { byName, byFormerName, hadName } = names;
 
@@ -71,28 +73,52 @@ export function registration(sql: Statements): Pick<Ledger, 'register' | 'device
     return deviceFrom(row);
   }
 
+  const register: Ledger['register'] = ({ name, platform, group, formerly, atMs }) => {
+    // Nearly always there is nothing to write, and readers of a fleet must not queue for the writer.
+    const known = byName(name);
+    if (isSettled(known, platform, group) && predecessor(known, formerly) === null) return deviceFrom(known);
+    return sql.transaction(() => {
+      const found = goesOn(name, platform, formerly, atMs);
+      if (found === null) return get(create(name, platform, group, atMs));
+      const id = text(found.id);
+      if (found.name !== name) names.rename(id, text(found.name), name, atMs);
+      if (found.retired_at_ms !== null) {
+        sql.run('UPDATE device SET retired_at_ms = NULL WHERE id = ?', id);
+        appendRecord(sql, 'unretire', atMs, { device: id, name });
+      }
+      replacePlatform(sql, found, platform, atMs);
+      if (found.grp !== group) {
+        sql.run('UPDATE device SET grp = ? WHERE id = ?', group, id);
+        appendRecord(sql, 'move', atMs, { device: id, group });
+      }
+      return get(id);
+    });
+  };
+
   return {
-    register({ name, platform, group, formerly, atMs }) {
-      // Nearly always there is nothing to write, and readers of a fleet must not queue for the writer.
-      const known = byName(name);
-      const settled = known?.platform === platform && known.grp === group && known.retired_at_ms === null;
-      if (settled && predecessor(known, formerly) === null) return deviceFrom(known);
-      return sql.transaction(() => {
-        const found = goesOn(name, platform, formerly, atMs);
-        if (found === null) return get(create(name, platform, group, atMs));
-        const id = text(found.id);
-        if (found.name !== name) names.rename(id, text(found.name), name, atMs);
-        if (found.retired_at_ms !== null) {
-          sql.run('UPDATE device SET retired_at_ms = NULL WHERE id = ?', id);
-          appendRecord(sql, 'unretire', atMs, { device: id, name });
+    register,
+    registerAll(devices, atMs, refused) {
+      const registered = new Map<string, KnownDevice>();
+      const one = (device: (typeof devices)[number]): void => {
+        try {
+          registered.set(device.name, register({ ...device, atMs }));
+        } catch (error) {
+          if (refused === undefined || !(error instanceof OperationError)) throw error;
+          refused(error);
         }
-        replacePlatform(sql, found, platform, atMs);
-        if (found.grp !== group) {
-          sql.run('UPDATE device SET grp = ? WHERE id = ?', group, id);
-          appendRecord(sql, 'move', atMs, { device: id, group });
-        }
-        return get(id);
-      });
+      };
+      // Where a name goes to another device, the one that had it moves out first.
+      const renamedFirst = devices.toSorted((a, b) => b.formerly.length - a.formerly.length);
+      const plain = renamedFirst.filter(({ formerly }) => formerly.length === 0);
+      for (const device of renamedFirst.slice(0, renamedFirst.length - plain.length)) one(device);
+      // From here on no name changes hands but that of the device itself.
+      const rows = new Map(sql.all('SELECT * FROM device').map((row) => [text(row.name), row]));
+      for (const device of plain) {
+        const row = rows.get(device.name) ?? null;
+        if (isSettled(row, device.platform, device.group)) registered.set(device.name, deviceFrom(row));
+        else one(device);
+      }
+      return registered;
     },
     device(name) {
       const found = byName(name) ?? byFormerName(name);
@@ -100,4 +126,9 @@ export function registration(sql: Statements): Pick<Ledger, 'register' | 'device
     },
     devices: () => sql.all('SELECT * FROM device ORDER BY name').map(deviceFrom),
   };
+}
+
+/** Whether there is nothing to write of a device that goes on under its name. */
+function isSettled(known: Row | null, platform: string, group: string): known is Row {
+  return known?.platform === platform && known.grp === group && known.retired_at_ms === null;
 }

@@ -1,8 +1,9 @@
 import { appendRecord } from './chain.ts';
+import { type Prune, type PruneStep, pruneStep } from './pruning.ts';
 import { text } from './rows.ts';
 import type { Statements } from './statements.ts';
 
-/** How long sealed files are kept. */
+/** How long sealed files and rows are kept. */
 export interface Retention {
   /**
    * Forgets sealed copies and archives that were written before an instant, but never the newest of an artefact or of
@@ -14,6 +15,18 @@ export interface Retention {
   unreferenced(): readonly string[];
   /** These files are gone. */
   removed(digests: readonly string[]): void;
+  /**
+   * One step of removing rows of slots and runs that ended before an instant, with its record in the chain; see
+   * `pruning.ts` for what stays. Others may read and write between two steps, and after a crash the next one goes on.
+   */
+  prune(prune: Prune): PruneStep;
+  /** Whether a row names this file, or it waits to be removed. */
+  names(digest: string): boolean;
+  /**
+   * Whether this ledger was there: a run that it knows was going on at this time (UTC epoch milliseconds), and nothing of
+   * that time had to be taken over from commits.
+   */
+  wasAtWork(atMs: number): boolean;
 }
 
 /** Copies of texts, and archives. */
@@ -21,6 +34,9 @@ export interface Forgotten {
   readonly sealed: number;
   readonly archives: number;
 }
+
+/** None lasts longer. */
+const longestRunMs = 24 * 60 * 60_000;
 
 export function retention(sql: Statements): Retention {
   return {
@@ -57,6 +73,17 @@ export function retention(sql: Statements): Retention {
       sql.transaction(() => {
         for (const digest of digests) sql.run('DELETE FROM unreferenced WHERE digest = ?', digest);
       }),
+    prune: (prune) => pruneStep(sql, prune),
+    names: (digest) =>
+      ['sealed', 'archive', 'unreferenced'].some(
+        (table) => sql.get(`SELECT 1 FROM ${table} WHERE digest = ? LIMIT 1`, digest) !== null,
+      ),
+    wasAtWork: (atMs) =>
+      sql.get(
+        'SELECT 1 FROM run WHERE started_at_ms BETWEEN ? AND ? AND ended_at_ms >= ? LIMIT 1',
+        ...[atMs - longestRunMs, atMs, atMs],
+      ) !== null &&
+      sql.get(`SELECT 1 FROM chain WHERE category = 'rebuilt' AND at_ms >= ? LIMIT 1`, atMs) === null,
   };
 }
 

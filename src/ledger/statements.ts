@@ -15,6 +15,11 @@ export interface Statements {
    * Inside another one it is part of that one.
    */
   readonly transaction: <Answer>(work: () => Answer) => Answer;
+  /**
+   * A transaction in which SQLite does not look for rows that refer to those that are removed, which would read whole
+   * tables for each of them: `work` has to know. Never inside another one.
+   */
+  readonly unchecked: <Answer>(work: () => Answer) => Answer;
   /** All reads of `work` see the same moment; waits for no writer. */
   readonly snapshot: <Answer>(work: () => Answer) => Answer;
 }
@@ -62,6 +67,17 @@ export function statementsOn(database: DatabaseSync, file: string): Statements {
     each: (sql) => guard(() => database.prepare(sql).iterate() as Iterable<Row>),
     run: (sql, ...values) => guard(() => Number(statement(sql).run(...values).changes)),
     transaction: (work) => within('BEGIN IMMEDIATE', work),
+    unchecked: (work) => {
+      if (database.isTransaction) throw new Error('references are checked until this transaction ends');
+      return guard(() => {
+        database.exec('PRAGMA foreign_keys = OFF');
+        try {
+          return within('BEGIN IMMEDIATE', work);
+        } finally {
+          database.exec('PRAGMA foreign_keys = ON');
+        }
+      });
+    },
     snapshot: (work) => within('BEGIN', work),
   };
 }

@@ -1,7 +1,8 @@
 import { Counter, Histogram, type Registry } from 'prom-client';
 import type { Failure } from '../core/errors.ts';
 import type { Totals } from '../ledger/slots.ts';
-import { type definitions, everyMetric, knownLabels, type NameOf, type Platforms } from './definitions.ts';
+import { knownLabels, type Platforms } from './combinations.ts';
+import { type definitions, everyMetric, type NameOf } from './definitions.ts';
 import { type CommitFailureReason, isOutputCheck } from './labels.ts';
 import type { MetricsSink } from './sink.ts';
 
@@ -68,7 +69,10 @@ export function createCounters(registry: Registry, platforms: Platforms): Counte
         const labels = { platform, archive: name, reason: failure.code };
         add('roundsman_archive_failures_total', labels);
       }
-      if (settled.outcome === 'changed') add('roundsman_backup_changes_total', { platform });
+      if (settled.outcome === 'changed') {
+        const isOurs = settled.underNewRules === true;
+        add(isOurs ? 'roundsman_backup_rereads_total' : 'roundsman_backup_changes_total', { platform });
+      }
       if (settled.outcome === 'failed') {
         const reason = settled.failure.code;
         add('roundsman_backup_run_failures_total', { platform, reason });

@@ -174,6 +174,11 @@ export const definitions = {
     labels: platform,
     help: 'Runs whose normalized config differed from the stored one.',
   },
+  roundsman_backup_rereads_total: {
+    type: 'counter',
+    labels: platform,
+    help: 'Runs whose text differed because rules of a driver or the fingerprint key did, not the device.',
+  },
   roundsman_backup_bytes_total: {
     type: 'counter',
     labels: platform,
@@ -349,6 +354,12 @@ export const definitions = {
     labels: none,
     help: 'Unix time of the last durable commit, 0 if never.',
   },
+  roundsman_git_last_fsck_success_timestamp_seconds: {
+    type: 'gauge',
+    labels: none,
+    help: 'Unix time of the last clean git fsck, 0 if never (survives restarts).',
+  },
+  roundsman_git_fsck_errors: { type: 'gauge', labels: none, help: 'Errors found by the last git fsck.' },
   roundsman_git_stale_locks_removed_total: {
     type: 'counter',
     labels: none,
@@ -427,27 +438,4 @@ export type NameOf<Type extends Definition['type']> = {
 /** Names and definitions, in the order of the table. */
 export function everyMetric(): readonly (readonly [name: MetricName, definition: Definition])[] {
   return Object.entries(definitions) as [MetricName, Definition][];
-}
-
-/** The ids of the drivers, with the names of the archives that each of them knows. */
-export type Platforms = ReadonlyMap<string, readonly string[]>;
-
-/**
- * Every combination of label values that is known beforehand. Empty where a label is open: such series
- * begin when there is something to say.
- */
-export function knownLabels(
-  { labels }: Definition,
-  platforms: Platforms,
-): readonly Readonly<Record<string, string>>[] {
-  let combinations: Readonly<Record<string, string>>[] = [{}];
-  for (const [label, said] of Object.entries(labels)) {
-    if (said === 'open') return [];
-    combinations = combinations.flatMap((known) => {
-      const archives = platforms.get(known.platform ?? '') ?? [];
-      const values = said === 'platforms' ? [...platforms.keys()] : said === 'archives' ? archives : said;
-      return values.map((value) => ({ ...known, [label]: value }));
-    });
-  }
-  return combinations;
 }

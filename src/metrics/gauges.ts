@@ -71,6 +71,8 @@ export function collectorText(
     ['roundsman_workers', () => one(workers.configured)],
     ['roundsman_workers_busy', () => one(workers.busy)],
     ['roundsman_git_last_commit_timestamp_seconds', () => one(since(view.lastCommitMs))],
+    ['roundsman_git_last_fsck_success_timestamp_seconds', () => one(since(view.fsck?.lastCleanMs ?? null))],
+    ['roundsman_git_fsck_errors', () => one(view.fsck?.problems ?? null)],
     [
       'roundsman_git_last_push_success_timestamp_seconds',
       () => view.remotes.map(({ name, lastSuccessMs }) => [{ remote: name }, since(lastSuccessMs)] as const),

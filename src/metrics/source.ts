@@ -86,6 +86,8 @@ export interface CollectorGauges {
   readonly workers: { readonly configured: number; readonly busy: number };
   /** Null before the first commit. */
   readonly lastCommitMs: number | null;
+  /** The looks at every object of the repository; null before the first. `lastCleanMs` null: never clean. */
+  readonly fsck: { readonly problems: number; readonly lastCleanMs: number | null } | null;
   /** Other repositories that get every commit. */
   readonly remotes: readonly RemoteGauges[];
   readonly spool: { readonly entries: number; readonly oldestMs: number | null };

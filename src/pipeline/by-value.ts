@@ -38,8 +38,12 @@ export function hideByValue(
   const parts: string[] = [];
   let copied = 0;
   let hidden = 0;
+  let insideWord = false;
   for (let at = 0; at + shortest <= text.length; at++) {
-    if (text[at] === '<') {
+    const before = insideWord;
+    insideWord = isWord(text, at);
+    if (before && insideWord) continue;
+    if (text.charCodeAt(at) === 60) {
       token.lastIndex = at;
       const own = token.exec(text);
       if (own !== null) {
@@ -47,13 +51,13 @@ export function hideByValue(
         continue;
       }
     }
-    if (isWord(text, at - 1) && isWord(text, at)) continue;
     for (const end of known.endsOf(text, at)) {
       const mask = found.get(text.slice(at, end));
       if (mask === undefined) continue;
       parts.push(text.slice(copied, at), mask);
       copied = end;
       at = end - 1;
+      insideWord = isWord(text, at);
       hidden++;
       break;
     }
@@ -74,6 +78,8 @@ const none: readonly number[] = [];
 class Known {
   /** By the first characters of values. */
   readonly #families = new Map<string, Family>();
+  /** 1 by hash of the first four characters: nearly every word of a text begins like no value. */
+  readonly #beginnings = new Uint8Array(2 ** 16);
   /** Not to be foreseen by whoever wrote the values. */
   readonly #factor = 2 * Math.floor(Math.random() * 2 ** 30) + 1;
   /** 1 by hash, cut to its size, of every value. */
@@ -87,6 +93,7 @@ class Known {
       family.longest = Math.max(family.longest, value.length);
       family.has[value.length] = 1;
       this.#families.set(prefix, family);
+      this.#beginnings[beginning(value, 0)] = 1;
       let hash = 0;
       for (let index = 0; index < value.length; index++) hash = this.#next(hash, value, index);
       this.#hashes[this.#place(hash)] = 1;
@@ -95,6 +102,7 @@ class Known {
 
   /** The ends of what may be a value that begins at `at`, the longest first; each is the end of a word. */
   endsOf(text: string, at: number): readonly number[] {
+    if (this.#beginnings[beginning(text, at)] !== 1) return none;
     const family = this.#families.get(text.slice(at, at + shortest));
     if (family === undefined) return none;
     const last = Math.min(text.length, at + family.longest);
@@ -118,7 +126,16 @@ class Known {
   }
 }
 
+function beginning(text: string, at: number): number {
+  const first = Math.imul(text.charCodeAt(at), 31) + text.charCodeAt(at + 1);
+  return (Math.imul(first, 961) + Math.imul(text.charCodeAt(at + 2), 31) + text.charCodeAt(at + 3)) & 0xffff;
+}
+
+/** 1 by character that stands in words; looked up, because every character of every text is asked about. */
+const inWords = Uint8Array.from({ length: 256 }, (_none, code) =>
+  /[0-9A-Za-z]/.test(String.fromCharCode(code)) ? 1 : 0,
+);
+
 function isWord(text: string, at: number): boolean {
-  const code = text.charCodeAt(at);
-  return (code >= 48 && code <= 57) || (code >= 65 && code <= 90) || (code >= 97 && code <= 122);
+  return inWords[text.charCodeAt(at)] === 1;
 }

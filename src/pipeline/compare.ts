@@ -3,9 +3,10 @@ import type { Device } from '../core/device.ts';
 import { clip, decodeBytes, harmless } from '../core/display.ts';
 import type { Failure, Restorable } from '../core/errors.ts';
 import type { SpoolEntry } from '../core/run.ts';
-import type { Driver } from '../drivers/driver.ts';
+import type { Block, Driver } from '../drivers/driver.ts';
 import { commandOf } from './artefact-names.ts';
 import { linesOf } from './lines.ts';
+import { withoutFingerprints } from './mask.ts';
 
 /** What a reading is compared with. */
 export interface Previous {
@@ -44,11 +45,12 @@ export function compare(
   if (failure !== null) return failure;
   if (previous === null) return 'changed';
   const texts = new Map(entry.artefacts.map(({ name, masked }) => [name, masked]));
-  for (const [artefact, before] of previous.artefacts) {
+  const differing = [...previous.artefacts].filter(([artefact, before]) => texts.get(artefact) !== before);
+  for (const [artefact, before] of differing) {
     const lost = shrunk(driver, artefact, before, texts.get(artefact) ?? null);
     if (lost !== null) return lost;
   }
-  for (const [artefact, before] of previous.artefacts) {
+  for (const [artefact, before] of differing) {
     const cut = prefix(driver, artefact, before, texts.get(artefact) ?? '');
     if (cut !== null) return cut;
   }
@@ -172,7 +174,9 @@ function prefix(driver: Driver, artefact: string, before: string, after: string)
   const had = driver.outline(before);
   const has = driver.outline(after);
   if (has.length >= had.length) return null;
-  if (has.some((block, index) => block.title !== had[index]?.title)) return null;
+  // Another fingerprint key is no reason to believe that the objects are others.
+  const titleOf = (block: Block | undefined): string => withoutFingerprints(block?.title ?? '');
+  if (has.some((block, index) => titleOf(block) !== titleOf(had[index]))) return null;
   return {
     code: 'verify.prefix',
     detail: { artefact, previousObjects: had.length, objects: has.length },

@@ -52,11 +52,17 @@ export function diffText(
 ): TextDiff {
   const beforeLines = linesOf(before);
   const afterLines = linesOf(after);
-  const changes = diffArrays(beforeLines, afterLines, {
-    timeout: options.timeoutMs ?? 2000,
-    maxEditLength: options.mostChanges ?? 20_000,
-  });
-  if (changes === undefined) return { kind: 'too-different', ...countLines(beforeLines, afterLines) };
+  const mostChanges = options.mostChanges ?? 20_000;
+  const least = countLines(beforeLines, afterLines);
+  // No order of the lines has fewer changes than these: two texts with little in common need no search.
+  const changes =
+    least.addedLines + least.removedLines > mostChanges
+      ? undefined
+      : diffArrays(beforeLines, afterLines, {
+          timeout: options.timeoutMs ?? 2000,
+          maxEditLength: mostChanges,
+        });
+  if (changes === undefined) return { kind: 'too-different', ...least };
   const titlesBefore = titlesByLine(outlineBefore, beforeLines.length);
   const titlesAfter = titlesByLine(outlineAfter, afterLines.length);
   const steps: Step[] = [];

@@ -9,8 +9,9 @@ import { factsOf, serialsOf } from './facts.ts';
 import { linesOf, withFlags } from './lines.ts';
 import { createMask, type Mask } from './mask.ts';
 import { normalise } from './normalise.ts';
-import { leaks, redact } from './redact.ts';
+import { leaks, redacting } from './redact.ts';
 import { shapes } from './shapes.ts';
+import { atOnce, type Steps } from './turns.ts';
 import { verify } from './verify.ts';
 import { type Worth, worstOf } from './worth.ts';
 
@@ -50,24 +51,34 @@ export function judge(
   mask: Mask | null,
   onStage: (stage: Stage) => void = () => {},
 ): Reading {
+  return atOnce(judging(driver, collected, mask, onStage));
+}
+
+/** The same in steps. */
+export function* judging(
+  driver: Driver,
+  collected: Collected,
+  mask: Mask | null,
+  onStage: (stage: Stage) => void = () => {},
+): Steps<Reading> {
   onStage('verify');
   const shown = shownBy(collected);
   const standing = standingOf(driver, shown.seen);
   refuseStandby(collected, standing.condition);
   const inHa = standing.condition.ha !== null;
+  const texts = forGit(driver, inHa, mask, collected.secrets ?? []);
   const whole = [...artefactsOf(driver, collected)].map(([name, command]) => ({
     ...{ name, command },
-    capture: proven(driver, name, command, collected, mask, inHa),
+    capture: proven(name, command, collected, texts.comparable),
   }));
+  yield;
   onStage('redact');
   const artefacts: Reading['artefacts'][number][] = [];
   const statements: Worth[] = [...standing.worth];
   for (const { name, command, capture } of whole) {
     const exact = capture.text;
-    const normalised = normalise(driver, exact, inHa);
-    const masked =
-      mask === null ? normalised : withoutSecrets(driver, name, normalised, mask, collected.secrets ?? []);
-    artefacts.push({ name, exact, masked });
+    artefacts.push({ name, exact, masked: yield* texts.of(name, capture) });
+    yield;
     if (command.besides === true) continue;
     statements.push(...worthOf(driver, command, capture), collected.restorable.get(name) ?? fullWorth);
   }
@@ -122,12 +133,10 @@ function artefactsOf(driver: Driver, collected: Collected): ReadonlyMap<string, 
 
 /** The answer with an artefact that is whole. */
 function proven(
-  driver: Driver,
   name: string,
   command: ArtefactCommand,
   collected: Collected,
-  mask: Mask | null,
-  inHa: boolean,
+  comparable: (capture: Capture) => (text: string) => string,
 ): Capture {
   const capture = collected.captures.get(name);
   if (capture === undefined) {
@@ -135,22 +144,36 @@ function proven(
     throw new BackupError('verify.incomplete', { artefact: name, because, lines: 0 });
   }
   const again = collected.again.get(name) ?? null;
-  // Without a mask a key of zeros will do: the two readings are compared here and forgotten.
-  verify(driver, command, { name, capture, again, inHa }, mask ?? createMask(Buffer.alloc(32), ''));
+  verify(command, { name, capture, again, comparable: comparable(capture) });
   return capture;
 }
 
-function withoutSecrets(
-  driver: Driver,
-  artefact: string,
-  text: string,
-  mask: Mask,
-  known: readonly string[],
-): string {
-  const { text: masked } = redact(driver, text, mask, known);
-  const leak = leaks(masked);
-  if (leak !== null) throw new BackupError('redact.leak', { artefact, ...leak });
-  return masked;
+/** The texts of one session as they go to git: each is made once, though two readings are compared before. */
+function forGit(driver: Driver, inHa: boolean, mask: Mask | null, known: readonly string[]) {
+  const made = new Map<Capture, string>();
+  // Without a mask a key of zeros will do: the two readings are compared here and forgotten.
+  const key = mask ?? createMask(Buffer.alloc(32), '');
+  function* masked(text: string): Steps<string> {
+    const normal = normalise(driver, text, inHa);
+    yield;
+    return (yield* redacting(driver, normal, key, false, known)).text;
+  }
+  return {
+    comparable: (capture: Capture) => (text: string) => {
+      const comparable = atOnce(masked(text));
+      if (text === capture.text) made.set(capture, comparable);
+      return comparable;
+    },
+    /** Throws BackupError `redact.leak`. */
+    *of(artefact: string, capture: Capture): Steps<string> {
+      if (mask === null) return normalise(driver, capture.text, inHa);
+      const text = made.get(capture) ?? (yield* masked(capture.text));
+      yield;
+      const leak = leaks(text);
+      if (leak !== null) throw new BackupError('redact.leak', { artefact, ...leak });
+      return text;
+    },
+  };
 }
 
 const fullWorth: Worth = { is: 'yes', because: null };

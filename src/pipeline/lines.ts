@@ -71,14 +71,19 @@ export function withFlags(pattern: RegExp, extra: string): RegExp {
  * a configuration holds no secret, and they are what reading costs.
  */
 export function anyOf(patterns: readonly RegExp[]): (line: string) => boolean {
-  const byFlags = new Map<string, string[]>();
+  const alike = new Map<string, { readonly flags: string; readonly sources: string[] }>();
   const alone: RegExp[] = [];
   for (const pattern of patterns) {
-    const plain = withFlags(pattern, '');
+    const { source, flags } = withFlags(pattern, '');
+    // What can only begin a line is tried there once, where nothing beside it may stand anywhere.
+    const key = `${source.startsWith('^') && !source.includes('|^')} ${flags}`;
+    const group = alike.get(key) ?? { flags, sources: [] };
     // A numbered reference would mean another group once expressions are joined.
-    if (/\\[1-9]/.test(plain.source)) alone.push(plain);
-    else byFlags.set(plain.flags, [...(byFlags.get(plain.flags) ?? []), `(?:${plain.source})`]);
+    if (/\\[1-9]/.test(source)) alone.push(new RegExp(source, flags));
+    else group.sources.push(`(?:${source})`);
+    alike.set(key, group);
   }
-  for (const [flags, sources] of byFlags) alone.push(new RegExp(sources.join('|'), flags));
+  for (const { flags, sources } of alike.values())
+    if (sources.length > 0) alone.push(new RegExp(sources.join('|'), flags));
   return (line) => alone.some((pattern) => pattern.test(line));
 }

@@ -1,4 +1,4 @@
-import { createHmac } from 'node:crypto';
+import { createHmac, createSecretKey } from 'node:crypto';
 import { OperationError } from '../core/errors.ts';
 import type { SecretKind } from '../drivers/driver.ts';
 
@@ -21,16 +21,21 @@ const digits = 6;
 
 /** `deviceId` is the stable id, not the name: a rename changes no fingerprint. */
 export function createMask(key: Buffer, deviceId: string): Mask {
+  // Given as bytes, the key would be taken in anew for every fingerprint, at many times the cost of the fingerprint.
+  const secretKey = createSecretKey(key);
   return {
     token(kind, value, rotates) {
       if (rotates) return '<secret:rotating>';
-      const hmac = createHmac('sha256', key);
+      const hmac = createHmac('sha256', secretKey);
       // Neither an id nor a kind holds NUL, so no two inputs run together.
       hmac.update(`${deviceId}\0${kind}\0`, 'utf8').update(value, 'latin1');
       return `<secret:${hmac.digest('hex').slice(0, digits)}>`;
     },
   };
 }
+
+/** Stands in the place of the name of a key where secrets are not masked. */
+export const unmasked = 'none';
 
 /** Names a key (8 hex digits) without revealing it: fingerprints of two keys cannot be compared. */
 export function maskKeyId(key: Buffer): string {
@@ -50,6 +55,11 @@ export function parseFingerprintKey(text: string): Buffer {
 }
 
 const masked = /^["'\s]*(?:ENC\s+)?(?:<secret:[0-9a-z]+>|\*+|<removed>)["'\s;]*$/;
+
+/** The same text whatever key masked it: each fingerprint becomes `<secret>`. */
+export function withoutFingerprints(text: string): string {
+  return text.replaceAll(/<secret:[0-9a-z]+>/g, '<secret>');
+}
 
 /** Nothing is left to hide: our own token, or what a device prints in the place of a secret. */
 export function isMasked(value: string): boolean {

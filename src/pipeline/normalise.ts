@@ -19,7 +19,8 @@ export function normalise(platform: VolatileRules, text: string, inHa = false): 
     volatile: platform.volatile.filter((rule) => inHa || rule.inHa !== true),
   };
   // Masks first: what a mask makes of a line decides whether it is dropped, now and the next time alike.
-  let lines = linesOf(text).map(withoutReturns);
+  let lines = linesOf(text);
+  if (text.includes('\r')) lines = lines.map(withoutReturns);
   for (const rule of driver.volatile) if (rule.act === 'mask') lines = maskLines(driver, lines, rule);
   for (const rule of driver.volatile) {
     if (rule.act !== 'drop' || isForBlocks(rule)) continue;
@@ -94,6 +95,7 @@ function dropByOutline(driver: VolatileRules, lines: string[]): string[] {
   return without(lines, dropped);
 }
 
-function without(lines: readonly string[], dropped: Uint8Array): string[] {
+function without(lines: string[], dropped: Uint8Array): string[] {
+  if (!dropped.includes(1)) return lines;
   return lines.filter((_line, index) => dropped[index] !== 1);
 }

@@ -1,10 +1,10 @@
 import type { Device } from '../core/device.ts';
-import { failureOf } from '../core/errors.ts';
+import { type Failure, failureOf } from '../core/errors.ts';
 import type { EndedArtefact, RunEnded, Settled, SpoolEntry } from '../core/run.ts';
 import type { Driver } from '../drivers/driver.ts';
 import type { RunRow } from '../ledger/ledger.ts';
 import { type BackupHands, closeRun } from './run-backup.ts';
-import { settle } from './settle.ts';
+import { settle, tellsOfNewRules } from './settle.ts';
 
 /** What recovery needs to know besides the hands. */
 export interface RecoveryContext {
@@ -35,20 +35,71 @@ type RecoveryHands = Pick<
  * Returns the runs that it ended, oldest first; an acceptance ends none.
  */
 export async function recover(context: RecoveryContext, hands: RecoveryHands): Promise<readonly RunEnded[]> {
+  const crashed: Failure = { code: 'run.interrupted', detail: { by: 'crash' } };
+  const ended = [...(await finishAll(hands.ledger.running(), crashed, context, hands))];
+  const waiting = await hands.spool.outline();
+  // Where nothing can be stored yet, each try would be one more failed run.
+  if (waiting.length > 0 && (await canStore(hands)))
+    ended.push(...(await replayAll(waiting, context, hands)));
+  await closeAcceptances(hands);
+  return ended;
+}
+
+function canStore({ repository }: RecoveryHands): Promise<boolean> {
+  return repository.ready().then(
+    () => true,
+    () => false,
+  );
+}
+
+/**
+ * The same for these devices alone, while others are being read: none of these is, nor begins to be. Closes the rows
+ * whose ends the ledger could not take when they came, then stores what waits, oldest first, until the store fails again.
+ */
+export async function settleWaiting(
+  deviceIds: ReadonlySet<string>,
+  context: RecoveryContext,
+  hands: RecoveryHands,
+): Promise<readonly RunEnded[]> {
+  const problem = 'the end of this run could not be written when it came';
+  const unwritten: Failure = { code: 'record.failed', detail: { problem } };
+  const running = hands.ledger.running().filter(({ deviceId }) => deviceIds.has(deviceId));
+  const ended = await finishAll(running, unwritten, context, hands);
+  const waiting = (await hands.spool.outline()).filter(({ deviceId }) => deviceIds.has(deviceId));
+  return [...ended, ...(await replayAll(waiting, context, hands))];
+}
+
+async function finishAll(
+  running: readonly RunRow[],
+  without: Failure,
+  context: RecoveryContext,
+  hands: RecoveryHands,
+): Promise<readonly RunEnded[]> {
   const ended: RunEnded[] = [];
-  const entries = new Map((await hands.spool.waiting()).map((entry) => [entry.runId, entry]));
-  for (const run of hands.ledger.running()) {
+  for (const run of running) {
     // Also among the held ones: a crash between holding a reading and closing its row leaves it there.
     const held = await hands.spool.held(run.deviceId);
-    const entry = entries.get(run.runId) ?? held.find(({ runId }) => runId === run.runId) ?? null;
-    entries.delete(run.runId);
-    ended.push(await finish(run, entry, context, hands));
+    const entry =
+      (await hands.spool.entry(run.runId)) ?? held.find(({ runId }) => runId === run.runId) ?? null;
+    ended.push(await finish(run, entry, without, context, hands));
   }
-  for (const entry of entries.values()) {
-    const replayed = await replay(entry, context, hands);
-    if (replayed !== null) ended.push(replayed);
+  return ended;
+}
+
+async function replayAll(
+  waiting: readonly { readonly runId: string }[],
+  context: RecoveryContext,
+  hands: RecoveryHands,
+): Promise<readonly RunEnded[]> {
+  const ended: RunEnded[] = [];
+  for (const { runId } of waiting) {
+    const entry = await hands.spool.entry(runId);
+    const replayed = entry === null ? null : await replay(entry, context, hands);
+    if (replayed === null) continue;
+    ended.push(replayed);
+    const { settled } = replayed;
+    if (settled.outcome === 'failed' && settled.failure.code.startsWith('store.')) break;
   }
-  await closeAcceptances(hands);
   return ended;
 }
 
@@ -90,15 +141,13 @@ async function acceptCommitted(entries: readonly SpoolEntry[], hands: RecoveryHa
 async function finish(
   run: RunRow,
   entry: SpoolEntry | null,
+  without: Failure,
   context: RecoveryContext,
   hands: RecoveryHands,
 ): Promise<RunEnded> {
-  const interrupted: Settled = {
-    outcome: 'failed',
-    failure: { code: 'run.interrupted', detail: { by: 'crash' } },
-  };
+  const failed: Settled = { outcome: 'failed', failure: without };
   const result =
-    entry === null ? { settled: interrupted, artefacts: [] } : await settleAgain(entry, context, hands);
+    entry === null ? { settled: failed, artefacts: [] } : await settleAgain(entry, context, hands);
   const row = {
     ...run,
     restorable: entry?.restorable ?? null,
@@ -110,7 +159,10 @@ async function finish(
   return ended;
 }
 
-/** A reading left by a run that has ended already: stored under a run of its own, or dropped when something newer is stored. */
+/**
+ * A reading left by a run that has ended already: stored under a run of its own, or dropped when something newer is
+ * stored. That run has the times of the reading: it proves how the device was then, and serves nothing that fell due since.
+ */
 async function replay(
   entry: SpoolEntry,
   context: RecoveryContext,
@@ -124,7 +176,7 @@ async function replay(
     return null;
   }
   const again: SpoolEntry = { ...entry, runId: context.newRunId(), trigger: 'retry' };
-  const startedAtMs = hands.clock.nowMs();
+  const { startedAtMs } = last;
   hands.ledger.openRun({
     runId: again.runId,
     deviceId: again.deviceId,
@@ -145,7 +197,7 @@ async function replay(
     },
     settled,
     artefacts,
-    hands.clock.nowMs(),
+    entry.readAtMs,
   );
   await closeRun(ended, again, hands);
   return ended;
@@ -158,7 +210,7 @@ async function settleAgain(
 ): Promise<{ settled: Settled; artefacts: readonly EndedArtefact[] }> {
   try {
     const commit = await hands.repository.findRun(entry.runId);
-    if (commit !== null) return alreadyCommitted(entry, commit, hands);
+    if (commit !== null) return await alreadyCommitted(entry, commit, hands);
     const driver = context.driver(entry.platform);
     if (driver === null) {
       throw new Error(`there is no driver ${entry.platform} any more`);
@@ -170,11 +222,11 @@ async function settleAgain(
   }
 }
 
-function alreadyCommitted(
+async function alreadyCommitted(
   entry: SpoolEntry,
   commit: string,
   hands: RecoveryHands,
-): { settled: Settled; artefacts: readonly EndedArtefact[] } {
+): Promise<{ settled: Settled; artefacts: readonly EndedArtefact[] }> {
   const artefacts = entry.artefacts.map(({ name, masked }) => ({
     name,
     path: hands.artefactPath(entry.group, entry.deviceName, name),
@@ -183,7 +235,10 @@ function alreadyCommitted(
   }));
   const changed = artefacts.map((artefact) => artefact.name);
   // The counts stand in the commit's subject; here they are not known any more.
-  return { settled: { outcome: 'changed', commit, addedLines: 0, removedLines: 0, changed }, artefacts };
+  const message = (await hands.repository.messages([commit])).get(commit) ?? '';
+  const told = { commit, addedLines: 0, removedLines: 0, changed };
+  const underNewRules = tellsOfNewRules(message) ? ({ underNewRules: true } as const) : {};
+  return { settled: { outcome: 'changed', ...told, ...underNewRules }, artefacts };
 }
 
 function endedOf(

@@ -4,6 +4,7 @@ import { anyOf, linesOf, nest, nextMatch, textOf, withFlags } from './lines.ts';
 import { isMasked, type Mask } from './mask.ts';
 import { linesOfBlocks } from './sections.ts';
 import { isEncryptedPem, pemKeys, pemName, shapes } from './shapes.ts';
+import { atOnce, type Steps } from './turns.ts';
 
 /** What redaction needs to know of a driver. */
 export type SecretRules = Pick<Driver, 'secrets' | 'outline'>;
@@ -46,19 +47,40 @@ export function redactWith(
   everywhere: boolean,
   known: readonly string[] = [],
 ): Redacted {
+  return atOnce(redacting(driver, text, mask, everywhere, known));
+}
+
+/** The same in steps. */
+export function* redacting(
+  driver: SecretRules,
+  text: string,
+  mask: Mask,
+  everywhere: boolean,
+  known: readonly string[],
+): Steps<Redacted> {
   const hider = new Hider(mask);
-  let current = text;
+  let current: Draft = { text, innocent: null };
   for (let round = 0; round < mostRounds; round++) {
     const before = hider.secrets;
-    current = hideSpans(driver, current, hider, everywhere);
-    current = hidePemKeys(current, hider);
-    current = hideInLines(driver, current, hider, everywhere);
+    const spanless = hidePemKeys(hideSpans(driver, current.text, hider, everywhere), hider);
+    const innocent = spanless === current.text ? current.innocent : null;
+    yield;
+    current = hideInLines(driver, { text: spanless, innocent }, hider, everywhere);
+    yield;
     // The last round finds nothing: it is the proof that the rules are content with their own result.
     if (hider.secrets === before) break;
   }
-  for (const value of known) current = hider.hideKnown(current, value);
-  const repeated = hideByValue(current, hider.found, () => grammarOf(driver, current));
+  let { text: hidden } = current;
+  for (const value of known) hidden = hider.hideKnown(hidden, value);
+  const repeated = hideByValue(hidden, hider.found, () => grammarOf(driver, hidden));
   return { text: repeated.text, secrets: hider.secrets + repeated.hidden };
+}
+
+/** A text between two rounds. */
+interface Draft {
+  readonly text: string;
+  /** 1 by line where no rule for a line matches, so that the next round need not ask again; null: not known. */
+  readonly innocent: Uint8Array | null;
 }
 
 /** The first thing in `text` that looks like a secret; null where there is none. */
@@ -67,15 +89,27 @@ export function leaks(text: string): Leak | null {
   if (key !== undefined) {
     return { rule: pemName, line: text.slice(0, key.start).split('\n').length };
   }
-  const patterns = shapes.map((shape) => ({ rule: shape.name, pattern: withFlags(shape.pattern, 'dg') }));
-  const suspicious = anyOf(shapes.map((shape) => shape.pattern));
+  const possible = shapesIn(text);
+  if (possible.length === 0) return null;
   for (const [index, line] of linesOf(text).entries()) {
-    if (!suspicious(line)) continue;
-    for (const { rule, pattern } of patterns) {
-      if (secretRanges(line, pattern).length > 0) return { rule, line: index + 1 };
+    for (const { name, hint, plain, pattern } of possible) {
+      if (!hint.test(line) || !plain.test(line)) continue;
+      if (secretRanges(line, pattern).length > 0) return { rule: name, line: index + 1 };
     }
   }
   return null;
+}
+
+/** Made once: to make an expression costs more than to ask it. */
+const compiledShapes = shapes.map(({ name, hint, pattern, kind, rotates }) => ({
+  ...{ name, hint, kind, rotates },
+  plain: withFlags(pattern, ''),
+  pattern: withFlags(pattern, 'dg'),
+}));
+
+/** Those that may be found in `text`: in most texts one or two of them. */
+function shapesIn(text: string): typeof compiledShapes {
+  return compiledShapes.filter(({ hint }) => hint.test(text));
 }
 
 /** Replaces values by tokens and remembers which. */
@@ -114,42 +148,40 @@ class Hider {
 
 /** Rules over several lines: from the secret in the first line to its end in the last one. */
 function hideSpans(driver: SecretRules, text: string, hider: Hider, everywhere: boolean): string {
-  let lines: string[] | null = null;
+  const given = linesOf(text);
+  let lines: readonly string[] = given;
   for (const rule of driver.secrets) {
     if (rule.until === undefined) continue;
-    lines ??= linesOf(text);
     lines = hideSpansOf(driver, rule, rule.until, lines, hider, everywhere);
   }
-  return lines === null ? text : textOf(lines);
+  return lines === given ? text : textOf(lines);
 }
 
+/** `lines` themselves where the rule finds nothing. */
 function hideSpansOf(
   driver: SecretRules,
   rule: SecretRule,
   until: RegExp,
-  lines: string[],
+  lines: readonly string[],
   hider: Hider,
   everywhere: boolean,
-): string[] {
+): readonly string[] {
   const begins = withFlags(rule.line, 'd');
   const closes = withFlags(until, 'd');
   let ends: Int32Array | null = null;
   let applies: ((line: number) => boolean) | null = null;
   const kept: string[] = [];
+  /** Lines before it are in `kept`, or were left out. */
+  let done = 0;
   for (let index = 0; index < lines.length; index++) {
     const line = lines[index] ?? '';
     const range = begins.exec(line)?.indices?.groups?.secret;
-    const rest = line.slice(range?.[0]);
+    if (range === undefined) continue;
+    const rest = line.slice(range[0]);
     // An empty rest is no reason to stop: the value may begin in the next line.
-    if (range === undefined || (rest.trim() !== '' && isMasked(rest))) {
-      kept.push(line);
-      continue;
-    }
+    if (rest.trim() !== '' && isMasked(rest)) continue;
     applies ??= everywhere ? () => true : scopeOf(rule, lines, () => driver.outline(textOf(lines)));
-    if (!applies(index)) {
-      kept.push(line);
-      continue;
-    }
+    if (!applies(index)) continue;
     ends ??= nextMatch(lines, until);
     const closing = ends[index + 1] ?? -1;
     // A value that never closes is hidden to the end: half a key is a key.
@@ -157,15 +189,16 @@ function hideSpansOf(
     const lastLine = lines[last] ?? '';
     const end = closing === -1 ? lastLine.length : endOfSecret(closes, lastLine);
     const value = [rest, ...lines.slice(index + 1, last), lastLine.slice(0, end)].join('\n');
-    if (isMasked(value)) {
-      kept.push(line);
-      continue;
-    }
+    if (isMasked(value)) continue;
+    while (done < index) kept.push(lines[done++] ?? '');
     kept.push(
       line.slice(0, range[0]) + hider.hide(value, rule.kind, rule.rotates ?? false) + lastLine.slice(end),
     );
     index = last;
+    done = last + 1;
   }
+  if (done === 0) return lines;
+  while (done < lines.length) kept.push(lines[done++] ?? '');
   return kept;
 }
 
@@ -197,24 +230,35 @@ interface LineMatcher {
   readonly applies: (line: number) => boolean;
 }
 
-function hideInLines(driver: SecretRules, text: string, hider: Hider, everywhere: boolean): string {
+function hideInLines(driver: SecretRules, draft: Draft, hider: Hider, everywhere: boolean): Draft {
+  const { text } = draft;
   const lines = linesOf(text);
-  const matchers = lineMatchers(driver, text, lines, everywhere);
-  const suspicious = anyOf(matchers.map((matcher) => matcher.plain));
-  return textOf(
-    lines.map((original, index) => {
-      if (!suspicious(original)) return original;
-      let line = original;
-      for (const { plain, pattern, kind, rotates, applies } of matchers) {
-        // Telling where a group stands costs many times as much as telling that it stands somewhere.
-        if (!plain.test(line)) continue;
-        const ranges = secretRanges(line, pattern);
-        if (ranges.length === 0 || !applies(index)) continue;
-        line = replaced(line, ranges, (secret) => hider.hide(secret, kind, rotates));
-      }
-      return line;
-    }),
-  );
+  const possible = shapesIn(text);
+  const matchers = [...lineMatchers(driver, text, lines, everywhere), ...ofShapes(possible)];
+  const ruled = compiledRules(driver).any;
+  const suspicious = (line: string): boolean =>
+    ruled(line) || possible.some(({ hint, plain }) => hint.test(line) && plain.test(line));
+  const innocent = new Uint8Array(lines.length);
+  // Rules look at the lines as they were: what one line becomes is no other line's business.
+  const hidden = new Map<number, string>();
+  for (const [index, original] of lines.entries()) {
+    if (draft.innocent?.[index] === 1 || !suspicious(original)) {
+      innocent[index] = 1;
+      continue;
+    }
+    let line = original;
+    for (const { plain, pattern, kind, rotates, applies } of matchers) {
+      // Telling where a group stands costs many times as much as telling that it stands somewhere.
+      if (!plain.test(line)) continue;
+      const ranges = secretRanges(line, pattern);
+      if (ranges.length === 0 || !applies(index)) continue;
+      line = replaced(line, ranges, (secret) => hider.hide(secret, kind, rotates));
+    }
+    if (line !== original) hidden.set(index, line);
+  }
+  if (hidden.size === 0) return { text: text === '' || text.endsWith('\n') ? text : `${text}\n`, innocent };
+  for (const [index, line] of hidden) lines[index] = line;
+  return { text: textOf(lines), innocent };
 }
 
 function lineMatchers(
@@ -228,24 +272,41 @@ function lineMatchers(
     blocks ??= driver.outline(text);
     return blocks;
   };
-  const always = (): boolean => true;
-  const ofDriver = driver.secrets
-    .filter((rule) => rule.until === undefined)
-    .map((rule) => ({
-      plain: withFlags(rule.line, ''),
-      pattern: withFlags(rule.line, 'dg'),
-      kind: rule.kind,
-      rotates: rule.rotates ?? false,
-      applies: everywhere ? always : scopeOf(rule, lines, outline),
-    }));
-  const ofShapes = shapes.map(({ pattern, kind, rotates }) => ({
-    plain: withFlags(pattern, ''),
-    pattern: withFlags(pattern, 'dg'),
+  return compiledRules(driver).rules.map(({ rule, plain, pattern }) => ({
+    ...{ plain, pattern, kind: rule.kind, rotates: rule.rotates ?? false },
+    applies: everywhere ? always : scopeOf(rule, lines, outline),
+  }));
+}
+
+const always = (): boolean => true;
+
+function ofShapes(possible: typeof compiledShapes): readonly LineMatcher[] {
+  return possible.map(({ plain, pattern, kind, rotates }) => ({
+    plain,
+    pattern,
     kind,
     rotates,
     applies: always,
   }));
-  return [...ofDriver, ...ofShapes];
+}
+
+/** The rules of a driver for one line, ready to be asked. */
+interface CompiledRules {
+  readonly rules: readonly { readonly rule: SecretRule; readonly plain: RegExp; readonly pattern: RegExp }[];
+  readonly any: (line: string) => boolean;
+}
+
+const compiled = new WeakMap<readonly SecretRule[], CompiledRules>();
+
+function compiledRules({ secrets }: SecretRules): CompiledRules {
+  const known = compiled.get(secrets);
+  if (known !== undefined) return known;
+  const rules = secrets
+    .filter((rule) => rule.until === undefined)
+    .map((rule) => ({ rule, plain: withFlags(rule.line, ''), pattern: withFlags(rule.line, 'dg') }));
+  const made = { rules, any: anyOf(rules.map(({ plain }) => plain)) };
+  compiled.set(secrets, made);
+  return made;
 }
 
 /** The lines that a rule applies to. */

@@ -8,9 +8,11 @@ import type { LastAttempt } from '../ledger/archives.ts';
 import type { GoodReading, KnownDevice } from '../ledger/ledger.ts';
 import type { ArchiveOrder, Collected } from '../transport/collect.ts';
 import { archivesOfRun, type RunArchives } from './archives.ts';
-import { judge, type Reading, rulesDigest } from './judge.ts';
-import { createMask, maskKeyId } from './mask.ts';
+import { judging, type Reading, rulesDigest } from './judge.ts';
+import { createMask, maskKeyId, unmasked } from './mask.ts';
+import type { Room } from './room.ts';
 import { type SettleHands, type Settlement, settle } from './settle.ts';
+import { inTurns } from './turns.ts';
 
 /** One device that is to be read now. */
 export interface BackupJob {
@@ -40,6 +42,8 @@ export interface BackupHands extends SettleHands {
     job: Pick<BackupJob, 'device' | 'trigger'>,
     last: (archive: string) => LastAttempt | null,
   ) => readonly ArchivePlan[];
+  /** Of all runs of this process. */
+  readonly room: Room;
   /** Secrets in git are masked with it. */
   readonly fingerprintKey: Buffer;
   /** `keep`: the full text goes to git unmasked. */
@@ -63,7 +67,7 @@ export async function runBackup(job: BackupJob, hands: BackupHands): Promise<Run
   let stack: string | null = null;
   let opened = false;
   let archives: RunArchives | null = null;
-  let collected: Collected | null = null;
+  let gotten: Collected['archives'] | null = null;
   let endedArchives: readonly EndedArchive[] = [];
   try {
     const known = register(job, hands, startedAtMs);
@@ -73,15 +77,21 @@ export async function runBackup(job: BackupJob, hands: BackupHands): Promise<Run
     const first = hands.ledger.lastGood(known.id)?.platform !== device.platform;
     const due = hands.dueArchives(job, (name) => hands.ledger.archives.last(known.id, name));
     archives = archivesOfRun({ runId, deviceId: known.id }, device.archives, due, hands);
-    collected = await hands.collect(job, first, archives.orders);
-    entry = await keep(job, known, collected, hands);
-    settlement = await settle(entry, job.driver, device.expect, null, hands);
+    const collected = await hands.collect(job, first, archives.orders);
+    gotten = collected.archives;
+    const leave = await hands.room.enter(bytesOf(collected));
+    try {
+      entry = await keep(job, known, collected, hands);
+      settlement = await settle(entry, job.driver, device.expect, null, hands);
+    } finally {
+      leave();
+    }
   } catch (thrown) {
     failure = failureOf(thrown);
     stack = stackOf(thrown, failure);
   }
   if (archives !== null) {
-    endedArchives = await archives.end(collected?.archives ?? null, failure ?? refusalOf(settlement));
+    endedArchives = await archives.end(gotten, failure ?? refusalOf(settlement));
   }
   const ended = (): RunEnded => ({
     runId,
@@ -160,6 +170,11 @@ function failed(failure: Failure | null): { outcome: 'failed'; failure: Failure 
   };
 }
 
+/** All answers of a session. */
+function bytesOf({ captures, again }: Collected): number {
+  return [...captures.values(), ...again.values()].reduce((sum, { text }) => sum + text.length, 0);
+}
+
 function register(job: BackupJob, hands: BackupHands, atMs: number): KnownDevice {
   const { name, platform, group, formerly } = job.device;
   return hands.ledger.register({ name, platform, group, formerly, atMs });
@@ -173,7 +188,7 @@ async function keep(
   hands: BackupHands,
 ): Promise<SpoolEntry> {
   const mask = hands.inGit === 'masked' ? createMask(hands.fingerprintKey, known.id) : null;
-  const reading: Reading = judge(job.driver, collected, mask, hands.onStage);
+  const reading: Reading = await inTurns(judging(job.driver, collected, mask, hands.onStage));
   hands.onStage?.('store');
   const artefacts: ArtefactText[] = [];
   for (const { name, exact, masked } of reading.artefacts) {
@@ -195,7 +210,7 @@ async function keep(
     serials: reading.serials,
     restorable: reading.restorable,
     restorableBecause: reading.restorableBecause,
-    maskKey: mask === null ? 'none' : maskKeyId(hands.fingerprintKey),
+    maskKey: mask === null ? unmasked : maskKeyId(hands.fingerprintKey),
     rules: rulesDigest(job.driver),
     ...(job.change === undefined ? {} : { change: job.change }),
   };

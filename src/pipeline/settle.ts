@@ -6,6 +6,7 @@ import type { Spool } from '../gitstore/spool.ts';
 import type { LastGood, Ledger } from '../ledger/ledger.ts';
 import { namesInShort } from './artefact-names.ts';
 import { type Comparison, compare } from './compare.ts';
+import { unmasked, withoutFingerprints } from './mask.ts';
 
 /** What settling a reading needs. */
 export interface SettleHands {
@@ -58,8 +59,9 @@ export async function settle(
     return { settled: { outcome: 'unchanged', commit: good.lastGood.commit }, artefacts };
   }
   const changed = artefacts.filter((artefact) => artefact.changed).map((artefact) => artefact.name);
+  const underNewRules = good !== null && changed.length > 0 && isUnderNewRules(entry, good);
   const committed = await hands.repository.commit({
-    subject: subjectOf(entry, good, changed),
+    subject: subjectOf(entry, good, changed, underNewRules),
     body: bodyOf(entry),
     trailers: trailersOf(entry, acceptedBy, hands.ledger.chainHead()),
     atMs: entry.readAtMs,
@@ -68,7 +70,8 @@ export async function settle(
   });
   const { commit, addedLines, removedLines, foreignTip } = committed;
   if (foreignTip !== null) hands.ledger.record('foreign-tip', entry.readAtMs, { kept: foreignTip, commit });
-  return { settled: { outcome: 'changed', commit, addedLines, removedLines, changed }, artefacts };
+  const told = { commit, addedLines, removedLines, changed, ...(underNewRules ? { underNewRules } : {}) };
+  return { settled: { outcome: 'changed', ...told }, artefacts };
 }
 
 /** The last good copy with its texts; null before the first one. A text that is gone from git is absent from the map. */
@@ -129,14 +132,44 @@ function liesAt({ lastGood }: GoodCopy, { name, path }: EndedArtefact): boolean 
   return lastGood.versions.some((version) => version.artefact === name && version.liesAt === path);
 }
 
-function subjectOf(entry: SpoolEntry, good: GoodCopy | null, changed: readonly string[]) {
+/** How the subject ends of a commit that says nothing of its device. */
+const newRulesSubject = 're-read under new rules';
+
+/** Whether a commit message is that of a reading whose text differs because our rules or the fingerprint key do. */
+export function tellsOfNewRules(message: string): boolean {
+  return message.split('\n', 1)[0]?.endsWith(`: ${newRulesSubject}`) === true;
+}
+
+/**
+ * Other rules may explain any difference. Another fingerprint key explains other fingerprints and nothing else, so a
+ * device that changed in the same night is told from one that did not.
+ */
+function isUnderNewRules({ rules, maskKey, platform, artefacts }: SpoolEntry, good: GoodCopy): boolean {
+  const { lastGood, texts } = good;
+  if (lastGood.platform !== platform) return false;
+  if (lastGood.rules !== rules) return true;
+  if (lastGood.maskKey === maskKey) return false;
+  if (lastGood.maskKey === unmasked || maskKey === unmasked) return true;
+  return (
+    texts.size === artefacts.length &&
+    artefacts.every(({ name, masked }) => {
+      const before = texts.get(name);
+      return before !== undefined && withoutFingerprints(before) === withoutFingerprints(masked);
+    })
+  );
+}
+
+function subjectOf(
+  entry: SpoolEntry,
+  good: GoodCopy | null,
+  changed: readonly string[],
+  underNewRules: boolean,
+) {
   return (counts: { addedLines: number; removedLines: number }): string => {
     const { deviceName, platform } = entry;
     if (good !== null && good.lastGood.platform !== platform) return `${deviceName}: re-read as ${platform}`;
     if (changed.length === 0) return movedSubject(entry, good);
-    const sameRules =
-      good === null || (good.lastGood.rules === entry.rules && good.lastGood.maskKey === entry.maskKey);
-    if (!sameRules) return `${deviceName}: re-read under new rules`;
+    if (underNewRules) return `${deviceName}: ${newRulesSubject}`;
     return `${deviceName}: ${namesInShort(changed)} changed (+${counts.addedLines} -${counts.removedLines})`;
   };
 }

@@ -1,9 +1,6 @@
 import { BackupError } from '../core/errors.ts';
-import type { ArtefactCommand, Capture, Driver } from '../drivers/driver.ts';
+import type { ArtefactCommand, Capture } from '../drivers/driver.ts';
 import { filledLines, withFlags } from './lines.ts';
-import type { Mask } from './mask.ts';
-import { normalise } from './normalise.ts';
-import { redact } from './redact.ts';
 
 /**
  * A pager that was not answered, at the beginning of a line: what followed it may be missing. It stands there alone, or
@@ -19,23 +16,21 @@ interface Answered {
   readonly capture: Capture;
   /** The same asked a second time; null where it was asked once. */
   readonly again: Capture | null;
-  /** The device is a member of an HA group. */
-  readonly inHa: boolean;
+  /** What of a text is compared: without what is volatile, and without what is encrypted anew at every display. */
+  readonly comparable: (text: string) => string;
 }
 
 /**
  * Throws BackupError `verify.incomplete` unless everything speaks for `reading` being whole: how the
- * answer ended, and every rule in `wholeWhen`. A second reading must be whole too and say the same,
- * apart from what is volatile; `mask` only serves to compare the two.
+ * answer ended, and every rule in `wholeWhen`. A second reading must be whole too and say the same.
  */
-export function verify(driver: Driver, command: ArtefactCommand, reading: Answered, mask: Mask): void {
-  const { name, capture, again, inHa } = reading;
+export function verify(command: ArtefactCommand, reading: Answered): void {
+  const { name, capture, again, comparable } = reading;
   refuse(name, capture, whyIncomplete(command, capture));
   if (again === null) return;
   const second = whyIncomplete(command, again);
   refuse(name, again, second === null ? null : `second reading: ${second}`);
-  const comparable = (text: string): string => redact(driver, normalise(driver, text, inHa), mask).text;
-  if (comparable(capture.text) !== comparable(again.text)) {
+  if (capture.text !== again.text && comparable(capture.text) !== comparable(again.text)) {
     const counts = `${filledLines(capture.text).length} and ${filledLines(again.text).length} lines`;
     refuse(name, capture, `two readings differ (${counts})`);
   }

@@ -102,11 +102,10 @@ export class Roster {
 
   /** After a clock that went back, rows lie ahead of now: reads those that now has come by. */
   rereadPassed(nowMs: number): void {
-    const passed = [...this.#entries.values()].filter(
-      ({ readAgainMs }) => readAgainMs !== null && readAgainMs <= nowMs,
-    );
-    if (passed.length === 0) return;
-    const ids = passed.map(({ deviceId }) => deviceId);
+    const ids: string[] = [];
+    for (const { deviceId, readAgainMs } of this.#entries.values())
+      if (readAgainMs !== null && readAgainMs <= nowMs) ids.push(deviceId);
+    if (ids.length === 0) return;
     this.#take(this.#ledger.slots.historiesOf(ids, nowMs), nowMs);
   }
 

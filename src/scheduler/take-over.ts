@@ -87,12 +87,8 @@ function register(
   inventory: readonly PlannedDevice[],
   atMs: number,
 ): ReadonlyMap<string, PlannedDevice> {
-  const ids = new Map<string, string>();
-  // Where a name goes to another device, the one that had it moves out first.
-  const renamedFirst = [...inventory].sort((a, b) => b.formerly.length - a.formerly.length);
-  for (const { name, platform, group, formerly } of renamedFirst)
-    ids.set(name, ledger.register({ name, platform, group, formerly, atMs }).id);
-  return new Map(inventory.map((device) => [ids.get(device.name) ?? device.name, device]));
+  const known = ledger.registerAll(inventory, atMs);
+  return new Map(inventory.map((device) => [known.get(device.name)?.id ?? device.name, device]));
 }
 
 /** Whether both mean the same slots. The rest of a plan may change at any time: rows keep their deadlines. */

@@ -5,13 +5,17 @@ import type { PlannedDevice } from '../inventory/precedence.ts';
 import { hostsOf } from './header.ts';
 import { namesIn } from './recognise.ts';
 
+/** What a device calls itself. */
+interface Known {
+  readonly hostname: string | null;
+  readonly serials: readonly string[];
+}
+
 export interface DirectoryOptions {
   readonly clock: Clock;
   readonly drivers: ReadonlyMap<string, Driver>;
-  /** What a device called itself when it was last read; null: it never was. */
-  readonly known: (
-    device: string,
-  ) => { readonly hostname: string | null; readonly serials: readonly string[] } | null;
+  /** What each of these devices called itself when it was last read; absent: it never was. */
+  readonly known: (devices: readonly string[]) => ReadonlyMap<string, Known>;
   /** Every address of a host name; rejects where it has none. */
   readonly resolve: (host: string) => Promise<readonly string[]>;
   /** Addresses of this machine. */
@@ -51,7 +55,9 @@ export class Directory implements Disposable {
   /** A device was read: it may have a name or a serial number now that it had not before. */
   learn(name: string): void {
     const device = this.#devices.find((each) => each.name === name);
-    if (device !== undefined) for (const each of this.#namesOf(device)) add(this.#byName, each, device);
+    if (device === undefined) return;
+    const known = this.#options.known([name]).get(name);
+    for (const each of namesOf(device, known)) add(this.#byName, each, device);
   }
 
   /** Null: nobody whom we know, or more than one of them could be meant. */
@@ -95,13 +101,6 @@ export class Directory implements Disposable {
     return this.#byName.get(name) ?? this.#byName.get(name.split('.')[0] ?? '') ?? [];
   }
 
-  #namesOf(device: PlannedDevice): readonly string[] {
-    const known = this.#options.known(device.name);
-    const names = [device.name, known?.hostname, device.expect.hostname];
-    const serials = [...(known?.serials ?? []), ...device.expect.serials];
-    return [...names, ...serials].flatMap((name) => (name ? [name.toLowerCase()] : []));
-  }
-
   #addressesOf(host: string): readonly string[] {
     return isIP(host) === 0 ? (this.#resolved.get(host) ?? []) : [plainAddress(host)];
   }
@@ -110,9 +109,10 @@ export class Directory implements Disposable {
     this.#byAddress = new Map();
     this.#byName = new Map();
     this.#local = new Set(this.#options.localAddresses().map(plainAddress));
+    const known = this.#options.known(this.#devices.map(({ name }) => name));
     for (const device of this.#devices) {
       for (const address of this.#addressesOf(device.host)) add(this.#byAddress, address, device);
-      for (const name of this.#namesOf(device)) add(this.#byName, name, device);
+      for (const name of namesOf(device, known.get(device.name))) add(this.#byName, name, device);
     }
   }
 
@@ -135,6 +135,12 @@ export class Directory implements Disposable {
     this.#index();
     this.#timer = this.#options.clock.after(refreshMs, () => void this.#lookUp());
   }
+}
+
+function namesOf(device: PlannedDevice, known: Known | undefined): readonly string[] {
+  const names = [device.name, known?.hostname, device.expect.hostname];
+  const serials = [...(known?.serials ?? []), ...device.expect.serials];
+  return [...names, ...serials].flatMap((name) => (name ? [name.toLowerCase()] : []));
 }
 
 /** One spelling for each address: IPv4 in IPv6 as IPv4, IPv6 in its short form, without a zone. */

@@ -12,18 +12,31 @@ const shortLines = 20;
 /** A command whose answer is read. */
 export type TextCommand = FactsCommand | ArtefactCommand;
 
-/** False: the text is not yet what `command` asks for, so a prompt under it may be text as well. */
-export function looksWhole(command: TextCommand, text: string): boolean {
+/** What is thought of the answers to one command; each text is looked through once, however often it is asked about. */
+export function believing(command: TextCommand): {
+  /** False: the text is not yet what `command` asks for, so a prompt under it may be text as well. */
+  readonly looksWhole: (text: string) => boolean;
+  /** True: a configuration or a long list, which may hold the words of an error message as its own. */
+  readonly cannotBeRefusal: (text: string) => boolean;
+} {
+  let last: { readonly text: string; readonly whole: boolean } | null = null;
+  const whole = (text: string): boolean => {
+    if (last?.text !== text) last = { text, whole: looksWhole(command, text) };
+    return last.whole;
+  };
+  return {
+    looksWhole: whole,
+    cannotBeRefusal: (text) =>
+      command.keep === 'facts' ? countLines(text, shortLines + 1) > shortLines : whole(text),
+  };
+}
+
+function looksWhole(command: TextCommand, text: string): boolean {
   if (command.keep === 'facts') return true;
   const { atLeastLines, lastLine, structure } = command.wholeWhen;
   if (countLines(text, atLeastLines) < atLeastLines) return false;
   if (lastLine !== undefined && match(lastLine, lastFilledLine(text)) === null) return false;
   return structure === undefined || structure(text).whole;
-}
-
-/** True: a configuration or a long list, which may hold the words of an error message as its own. */
-export function cannotBeRefusal(command: TextCommand, text: string): boolean {
-  return command.keep === 'facts' ? countLines(text, shortLines + 1) > shortLines : looksWhole(command, text);
 }
 
 /** The number of lines, counted no further than `enough`. */

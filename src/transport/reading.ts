@@ -1,7 +1,7 @@
 import { worse } from '../core/device.ts';
 import { BackupError } from '../core/errors.ts';
 import type { ArtefactCommand, Capture, Item, Seen, Way } from '../drivers/driver.ts';
-import { cannotBeRefusal, looksWhole, type TextCommand } from './belief.ts';
+import { believing, type TextCommand } from './belief.ts';
 import type { Collected, CollectRequest } from './collect.ts';
 import { type Conversation, quoteReply, type Reply, type Surroundings, tooLarge } from './conversation.ts';
 import { filled, unplain } from './placeholders.ts';
@@ -209,8 +209,7 @@ export class Reader {
       after,
       execLine: command.execLine ?? null,
       idleMs,
-      looksWhole: (text) => looksWhole(command, text),
-      cannotBeRefusal: (text) => cannotBeRefusal(command, text),
+      ...believing(command),
     });
   }
 

@@ -23,7 +23,7 @@ export async function readMeans(
     key:
       privateKey === null
         ? null
-        : parsePrivateKey(
+        : await parsePrivateKey(
             await readSecret(privateKey),
             passphrase === null ? undefined : await readSecret(passphrase),
             privateKey,

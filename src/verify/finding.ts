@@ -41,6 +41,9 @@ const todos = {
     'was the history rewritten on purpose (docs/operations.md, "A secret that reached git")? Then accept it: `roundsman verify --accept-break`. Else put configs.git back from a backup or a remote',
   'commit.unknown': 'look at it: `git -C STATE_DIR/configs.git show COMMIT`; who could write there?',
   'commit.without-success': 'look at both: `roundsman runs`, and `git -C STATE_DIR/configs.git show COMMIT`',
+  'commit.unsigned':
+    'who made it? Somebody whom you know: accept it: `roundsman verify --accept-break`. Else `git -C STATE_DIR/configs.git show COMMIT`; who could write there?',
+  'commit.badly-signed': evidence,
   'success.without-commit':
     'read the device again: `roundsman backup NAME`, and put configs.git back from a backup or a remote',
   'row.changed': evidence,

@@ -4,6 +4,8 @@ import { Bits } from './bits.ts';
 import type { Met, Said } from './chain.ts';
 import type { Commits } from './commits.ts';
 import type { Findings } from './finding.ts';
+import { Pruned } from './pruned.ts';
+import type { SignKey } from './signatures.ts';
 import { Tally } from './tally.ts';
 
 /** A commit that a record names and main does not have. */
@@ -26,6 +28,7 @@ export class Records {
   readonly #commits: Commits;
   readonly #findings: Findings;
   readonly #forgottenBeforeMs: number;
+  readonly #pruned: Pruned;
   readonly #runs = new Bits();
   readonly #accepted = new Bits();
   readonly #versions = new Bits();
@@ -38,11 +41,15 @@ export class Records {
   /** Confirmed by a reading that found nothing changed, and never heard of before. */
   readonly unheard = new Map<string, Missing>();
 
-  constructor(evidence: Evidence, commits: Commits, findings: Findings) {
+  /** Keys that came into force, in their order. */
+  readonly signKeys: SignKey[] = [];
+
+  constructor(evidence: Evidence, commits: Commits, findings: Findings, nowMs: number) {
     this.#evidence = evidence;
     this.#commits = commits;
     this.#findings = findings;
     this.#forgottenBeforeMs = evidence.forgottenBeforeMs() ?? Number.NEGATIVE_INFINITY;
+    this.#pruned = new Pruned(evidence, nowMs);
   }
 
   /** One record, in its turn. */
@@ -73,6 +80,13 @@ export class Records {
         if (kept !== null) kept.named ??= 'foreign';
         break;
       }
+      case 'sign-key':
+        this.signKeys.push({
+          n,
+          publicKey: typeof said.public_key === 'string' ? said.public_key : null,
+          after: typeof said.after === 'string' ? said.after : null,
+        });
+        break;
       case 'rebuilt':
         this.#findings.add(
           'chain.rebuilt',
@@ -87,10 +101,11 @@ export class Records {
     const { said, n, atMs } = met;
     const runId = word(said.run);
     const row = this.#evidence.run(runId);
-    if (row === null) {
-      this.#gone(`run ${runId}`, met);
-      return;
-    }
+    const isGood = said.state === 'changed' || said.state === 'unchanged';
+    const device = word(said.device);
+    if (isGood) this.#standings.set(device, { run: runId, atMs: Number(said.ended_at_ms) });
+    if (isGood) this.#good(met, runId, device);
+    if (!this.#isThere(row, `run ${runId}`, met)) return;
     if (this.#runs.add(row.n))
       this.#changed(`run ${runId}`, `ended twice: record ${n} tells of it again`, atMs);
     const error = said.error as Said | null;
@@ -99,10 +114,6 @@ export class Records {
     if (row.acceptedAtMs === null && said.commit !== row.commit) wrong.push('commit');
     if (wrong.length > 0)
       this.#changed(`run ${runId}`, `is not what record ${n} says (${this.#told(row, said, wrong)})`, atMs);
-    const isGood = said.state === 'changed' || said.state === 'unchanged';
-    const device = word(said.device);
-    if (isGood) this.#standings.set(device, { run: runId, atMs: Number(said.ended_at_ms) });
-    if (isGood) this.#good(met, runId, device);
     this.#reading(met, runId, device, isGood);
   }
 
@@ -215,10 +226,7 @@ export class Records {
     const slotMs = Number(said.slot_ms);
     const where = slotName(device, slotMs);
     const row = this.#evidence.slot(device, slotMs);
-    if (row === null) {
-      this.#gone(where, met);
-      return;
-    }
+    if (!this.#isThere(row, where, met)) return;
     this.#slots.add(`${device} ${slotMs}`);
     const wrong = differences({ ...said }, row.columns);
     if (wrong.length > 0)
@@ -322,6 +330,15 @@ export class Records {
         return `${key}: ${value(key === 'commit' ? commit : row.columns[key])} in the ledger, ${value(recorded)} recorded`;
       })
       .join('; ');
+  }
+
+  /** Whether the row is there, as it should be or not. */
+  #isThere<Row>(row: Row | null, where: string, met: Met): row is Row {
+    const mayGo = this.#pruned.explains(met);
+    if (row === null && !mayGo) this.#gone(where, met);
+    if (row !== null && mayGo)
+      this.#changed(where, 'is there, and by the records retention removed it: it was put back', met.atMs);
+    return row !== null;
   }
 
   #changed(where: string, what: string, sinceMs: number | null): void {

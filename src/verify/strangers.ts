@@ -55,6 +55,9 @@ function reportStranger(
       `says that it is of run ${runId}, which the ledger does not know`,
       atMs,
     );
+  } else if (isOurs && run.state === 'failed' && String(run.columns.error).startsWith('store.')) {
+    // git moves main although a flush failed. Nobody was told of a success, and the reading is stored once more.
+    notes.add(`${where} is of run ${runId}, which failed at the store before it was acknowledged`);
   } else if (run.commit === null) {
     const what = `says that it is of run ${runId}, which ended ${run.state}`;
     findings.add('commit.without-success', where, what, atMs);

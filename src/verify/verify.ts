@@ -4,11 +4,12 @@ import { BackupError } from '../core/errors.ts';
 import type { History, Refs } from '../gitstore/history.ts';
 import type { Evidence } from '../ledger/evidence.ts';
 import { beforeTheFirst, checkChain, type Head, type Said } from './chain.ts';
-import { Commits } from './commits.ts';
+import { type Commit, Commits } from './commits.ts';
 import { type Accepted, Findings, type Known } from './finding.ts';
 import { Notes } from './notes.ts';
 import { Records } from './records.ts';
 import { SealedCheck } from './sealed.ts';
+import { checkSignature, signaturesDemanded } from './signatures.ts';
 import { reportAnchors, reportStrangers } from './strangers.ts';
 
 /** What is verified. */
@@ -209,7 +210,7 @@ class Verification {
     for (const line of damage) this.#findings.add('ledger.damaged', 'ledger.db', line, null);
     this.#isDamaged = damage.length > 0;
     await this.#tolerantly(async () => {
-      const records = new Records(evidence, this.commits, this.#findings);
+      const records = new Records(evidence, this.commits, this.#findings, this.#startedAtMs);
       this.#records = records;
       await this.#chain(records, beforeAll, evidence.chainLength());
       await this.#inTurns(records.leftovers(), 'ledger: tables');
@@ -272,10 +273,25 @@ class Verification {
       await this.#reportMissing(this.#records);
       const commits = [...this.commits.all()].slice(0, judged);
       reportStrangers(commits, evidence, this.#findings, this.#notes);
+      await this.#checkSignatures(commits, this.#records);
       reportAnchors(commits, (commit) => this.commits.anchorOf(commit), this.#findings);
       this.#checkAnchor();
     });
     this.#checkOwnTip(tips?.acknowledged ?? null);
+  }
+
+  async #checkSignatures(commits: readonly Commit[], { signKeys }: Records): Promise<void> {
+    const demands = signaturesDemanded(commits, signKeys, this.#notes);
+    if (demands.length === 0) return;
+    const keys = new Map(demands.map(({ commit, key }) => [commit.commit, key] as const));
+    await this.#reading(async () => {
+      let done = 0;
+      for await (const raw of this.#witnesses.history.raw(keys.keys())) {
+        if (done++ % inOneTurn === 0) await this.#turn('signatures', done, keys.size);
+        const key = keys.get(raw.commit);
+        if (key !== undefined) checkSignature(raw, key, this.#findings);
+      }
+    });
   }
 
   async #newRecords(): Promise<void> {

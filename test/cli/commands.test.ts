@@ -291,6 +291,7 @@ describe('backup', () => {
       device: 'fw1',
       platform: 'cisco_asa',
       run_id: 'run-of-fw1',
+      under_new_rules: false,
       outcome: 'changed',
       commit: 'c0ffee'.padEnd(40, '0'),
       restorable: 'yes',
@@ -1259,8 +1260,12 @@ describe('init and check', () => {
   test('check prints sizing', async () => {
     const { exitCode, stdout } = await call(['check']);
     expect(exitCode).toBe(0);
-    expect(stdout).toContain('32 sessions at once, 4 s a device: one round takes 4 s');
-    expect(stdout).toContain('about 4.8 MiB a year on disk (assumed');
+    expect(stdout).toContain('32 sessions at once, 4 s a device (assumed');
+    expect(stdout).toContain('one round takes 4 s');
+    expect(stdout).toContain('about 4.8 MiB after a year');
+    expect(stdout).toMatch(
+      /git 2\.9 MiB, sealed copies 1\.4 MiB, archives 488\.3 KiB; what is sealed is kept for 400/,
+    );
   });
 
   test('check --connect exits with 3 where a device is not reached', async () => {

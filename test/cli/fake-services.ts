@@ -239,8 +239,11 @@ function fakeServices(more: Partial<Services> = {}): Services {
           sessions: 32,
           runMs: 4_000,
           windowMs: 4_000,
-          bytesAYear: 5_000_000,
           measured: false,
+          disk: {
+            ...{ gitBytes: 3_000_000, sealedBytes: 1_500_000, archiveBytes: 500_000 },
+            ...{ sealedForMs: 400 * 86_400_000, measured: false },
+          },
         },
       }),
     reach: () => Promise.resolve([]),

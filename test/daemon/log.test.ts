@@ -93,6 +93,12 @@ describe('the log', () => {
     expect(records[4]).toMatchObject({ cause: 'collector_down', slot: '2026-03-01T02:00:00.000Z' });
   });
 
+  it('does not call a text changed that was read under new rules', () => {
+    const { log, lines } = logTo();
+    log.runEnded(run({ ...changed, underNewRules: true }));
+    expect(lines()[0]).toContain('"message":"backup re-read"');
+  });
+
   it('says of a success what it is worth, and that the device has unsaved changes', () => {
     const { log, lines } = logTo();
     log.runEnded(run(unchanged, { unsaved: true, restorable: 'partial' }));

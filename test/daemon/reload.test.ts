@@ -136,6 +136,7 @@ describe('a reload', () => {
   it.each([
     ['secrets:', 'secrets:\n  in_git: keep', 'secrets'],
     ['workers: 32', 'socket: ./other.sock', 'socket'],
+    ['secrets:', 'git: { sign_key: { file: sign.key } }\nsecrets:', 'git.sign_key'],
   ])('that changes %s is refused by name: the daemon holds it open', async (from, to, name) => {
     const { reload, lines, context } = await reloading();
     const { file } = await context.configuration();

@@ -253,7 +253,7 @@ describe('a call through the socket', () => {
 
   it('fleet comes without the passwords that the inventory holds literally', async () => {
     const device = {
-      name: 'fw1',
+      ...{ name: 'fw1', group: 'default', enabled: true },
       credentials: {
         ...{ name: 'c', username: 'backup', agent: false, loginsPerSecond: 5 },
         password: { literal: 'hunter2' },
@@ -272,14 +272,7 @@ describe('a call through the socket', () => {
     const services = await remote({ fleet: () => Promise.resolve(fleet) });
     const got = await services.fleet();
     expect(JSON.stringify(got)).not.toContain('hunter');
-    expect(got.devices[0]?.credentials).toMatchObject({
-      password: { literal: '' },
-      privateKey: { file: '/k' },
-      username: 'backup',
-    });
-    expect(got.devices[0]?.jump).toMatchObject([
-      { name: 'bastion', credentials: { password: { literal: '' } } },
-    ]);
+    expect(got.devices).toEqual([{ name: 'fw1', group: 'default', enabled: true }]);
     expect(got).toMatchObject({ groups: ['default'], gone: ['fw0'] });
     expect(device.credentials.password).toEqual({ literal: 'hunter2' });
   });

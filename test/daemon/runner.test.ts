@@ -35,12 +35,13 @@ afterAll(async () => {
 /** A runner whose driver is changed by `change`, and what the metrics were told. */
 async function runnerWith(
   change: (driver: Driver) => Driver,
-): Promise<{ run: () => Promise<RunEnded>; told: [string, ...unknown[]][] }> {
+): Promise<{ run: () => Promise<RunEnded>; told: [string, ...unknown[]][]; progress: number[] }> {
   const { context } = installation;
   const configuration = await context.configuration();
   const drivers = new Map([...configuration.drivers].map(([id, driver]) => [id, change(driver)]));
   const changed: Context = { ...context, configuration: async () => ({ ...configuration, drivers }) };
   const told: [string, ...unknown[]][] = [];
+  const progress: number[] = [];
   const metrics = new Proxy({} as MetricsSink, {
     get:
       (_sink, name) =>
@@ -56,9 +57,9 @@ async function runnerWith(
       slotMs: null,
       runId: `run-${++nth}`,
       signal: new AbortController().signal,
-      onProgress: () => {},
+      onProgress: (receivedBytes) => void progress.push(receivedBytes),
     });
-  return { run, told };
+  return { run, told, progress };
 }
 
 const stagesOf = (told: readonly [string, ...unknown[]][]) =>
@@ -72,6 +73,15 @@ describe('a run', () => {
     for (const [name, , durationMs] of told)
       if (name === 'stage') expect(durationMs).toBeGreaterThanOrEqual(0);
     expect(told.filter(([name]) => name === 'committed')).toEqual([['committed', 1, expect.any(Number)]]);
+  });
+
+  it('tells its follower now and then how far it is, and in the end of all that it received', async () => {
+    const { run, told, progress } = await runnerWith((driver) => driver);
+    await run();
+    const ended = told.find(([name]) => name === 'attemptEnded')?.[1] as { receivedBytes: number };
+    expect(ended.receivedBytes).toBeGreaterThan(0);
+    expect(progress.at(-1)).toBe(ended.receivedBytes);
+    expect(progress).toEqual([...new Set(progress)].sort((a, b) => a - b));
   });
 
   it('that cannot log in was in no stage after that', async () => {

@@ -110,7 +110,7 @@ describe('settings', () => {
         ...{ quietMs: 120_000, atMostMs: 600_000, perDevice: 6, inTotal: 120 },
       },
       log: { level: 'info', format: 'json' },
-      git: { remotes: [] },
+      git: { remotes: [], readersGroup: null, signKey: null },
       secrets: {
         recipients: [],
         fingerprintKey: { file: join(dirname(file), 'fingerprint.key') },
@@ -253,7 +253,7 @@ http:
   tls: {} #! http.tls | unknown key
 log: { level: verbose, format: jsn } #! log.level | error, warn, info or debug #! log.format | json or plain | json
 git:
-  readers_group: netops #! git.readers_group | not available in this version
+  readers_group: net ops #! git.readers_group | expected the name of a group of this system
   remotes:
     - { name: Mirror, url: "ssh://git@git.example.net/configs" } #! git.remotes[0].name | not a valid name | mirror
     - name: no-key #! git.remotes[1].private_key | is missing #! git.remotes[1].host_key | is missing
@@ -278,7 +278,7 @@ git:
       url: "ext::sh -c id" #! git.remotes[7].url | expected ssh://
     - name: way
       url: 5 #! git.remotes[8].url | expected ssh://
-  sign_key: { file: key } #! git.sign_key | not available in this version
+  sign_key: sign.key #! git.sign_key | expected a reference
   remote: [] #! git.remote | unknown key | remotes
 secrets:
   recipients:

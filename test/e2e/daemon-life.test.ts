@@ -2,10 +2,14 @@ import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
 import {
   closeSync,
   existsSync,
+  mkdirSync,
   openSync,
   readdirSync,
   readFileSync,
+  rmSync,
   statSync,
+  symlinkSync,
+  truncateSync,
   utimesSync,
   writeFileSync,
 } from 'node:fs';
@@ -241,6 +245,7 @@ http: { listen: 127.0.0.1:${port} }
   }, 60_000);
 
   it('keeps a second one off the same state directory, naming the process', async () => {
+    await running();
     const pid = daemon?.pid ?? 0;
     const second = await workspace.run(['daemon']);
     expect(second.code).toBe(1);
@@ -367,6 +372,51 @@ http: { listen: 127.0.0.1:${port} }
     expect(await metric('roundsman_inventory_last_reload_successful')).toBe(1);
   }, 60_000);
 
+  it('whatever becomes of the file of the inventory, the one in use stays until a whole one is there', async () => {
+    await running();
+    await post('/-/reload', { confirm: true });
+    const before = await workspace.run(['status', '--json']);
+    const good = readFileSync(inventoryFile, 'utf8');
+    const elsewhere = join(workspace.dir, 'elsewhere.yaml');
+    const link = (target: string) => symlinkSync(target, inventoryFile);
+    const become: Record<string, () => void> = {
+      gone: () => {},
+      emptied: () => writeFileSync(inventoryFile, ''),
+      'without devices': () => writeFileSync(inventoryFile, 'devices: []\n'),
+      'half written': () => writeFileSync(inventoryFile, good.slice(0, good.length - 40)),
+      'a gigabyte': () => {
+        writeFileSync(inventoryFile, good);
+        truncateSync(inventoryFile, 1024 ** 3);
+      },
+      'nested without end': () => writeFileSync(inventoryFile, `devices: ${'['.repeat(100_000)}`),
+      'full of laughs': () => writeFileSync(inventoryFile, `a: &a [x]\nb: [${'*a, '.repeat(10_000)}]\n`),
+      'with a device twice': () =>
+        writeFileSync(inventoryFile, good + good.slice(good.indexOf('  - name: fw0'))),
+      'of other bytes': () => writeFileSync(inventoryFile, Buffer.from(`${good}# \xff\n`, 'latin1')),
+      'a directory': () => mkdirSync(inventoryFile),
+      'a link to nothing': () => link(join(workspace.dir, 'nothing.yaml')),
+      'a link to itself': () => link(inventoryFile),
+      'a link to another one': () => link(elsewhere),
+    };
+    writeFileSync(elsewhere, good.slice(0, good.indexOf('  - name: fw2')));
+    for (const [what, make] of Object.entries(become)) {
+      rmSync(inventoryFile, { recursive: true, force: true });
+      make();
+      const { status } = await post('/-/reload');
+      expect([what, [409, 422].includes(status), status]).toEqual([what, true, status]);
+      expect([what, await metric('roundsman_inventory_last_reload_successful')]).toEqual([what, 0]);
+      expect(await metric('roundsman_device_enabled{device="fw4"}')).toBe(1);
+    }
+    expect((await ready())?.status).toBe(200);
+    // A mark that some editors write is no mistake.
+    rmSync(inventoryFile);
+    writeFileSync(inventoryFile, `\ufeff${good}`);
+    expect((await post('/-/reload')).status).toBe(200);
+    expect(await metric('roundsman_inventory_last_reload_successful')).toBe(1);
+    expect(await workspace.run(['status', '--json'])).toEqual(before);
+    expect((await workspace.backup('fw0')).code).toBe(0);
+  }, 120_000);
+
   it('one that drops over a fifth of the devices wants to be confirmed', async () => {
     await running();
     await post('/-/reload', { confirm: true });
@@ -433,6 +483,7 @@ http: { listen: 127.0.0.1:${port} }
 
   it('a hundred reloads in a burst lose no slot', async () => {
     await running();
+    expect((await workspace.run(['trust', 'fw4', '--yes'])).code).toBe(0);
     await post('/-/reload', { confirm: true });
     const answers = await Promise.all(Array.from({ length: 100 }, () => post('/-/reload')));
     expect(answers.map(({ status }) => status)).toEqual(Array(100).fill(200));

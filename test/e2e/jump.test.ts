@@ -140,6 +140,40 @@ describeWith('sshd', 'devices behind OpenSSH as jump hosts', () => {
     });
   }, 60_000);
 
+  it('of which one way died and one shows another key are read on all other ways', async () => {
+    const dying = await startSshd();
+    stopped.push(() => dying.stop());
+    const first = ', host_key: first-use';
+    const other = ', host_key: SHA256:AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA';
+    const made = await workspace(
+      [
+        `dying: { host: 127.0.0.1, port: ${dying.port}, credentials: inner${first} }`,
+        hop('outer', outer, other),
+        hop('inner', inner, first),
+      ],
+      {
+        // A refused connection is tried again for as long as the run may last.
+        died: { way: '[dying]', port: device.port, more: `${first}, max_runtime: 5s` },
+        changed: { way: '[outer]', port: device.port, more: first },
+        behind: { way: '[inner]', port: device.port, more: first },
+        straight: { way: '[]', port: device.port, more: first },
+      },
+    );
+    await dying.stop();
+    const { code, lines } = await made.backup();
+    expect(code).toBe(3);
+    const why = (name: string) => lines.get(name)?.error;
+    expect(why('died')).toMatchObject({
+      code: 'connect.jump',
+      detail: { hop: 'dying', code: 'connect.refused' },
+    });
+    expect(why('changed')).toMatchObject({
+      code: 'connect.jump',
+      detail: { hop: 'outer', code: 'connect.host-key-changed' },
+    });
+    expect([lines.get('behind')?.outcome, lines.get('straight')?.outcome]).toEqual(['changed', 'changed']);
+  }, 60_000);
+
   it('whose jump host rejects the login hold its credential back after three of them', async () => {
     const devices = Object.fromEntries(
       Array.from({ length: 6 }, (_, n) => [`fw${n}`, { way: '[outer]', port: 1024 + n }]),

@@ -113,8 +113,9 @@ function growth(read: (text: string) => unknown, small: string, large: string): 
   return slow > 40 * fast ? `${slow.toFixed(0)} ms for ten times what takes ${fast.toFixed(1)} ms` : null;
 }
 
-for (const [id, driver] of await loadDrivers()) {
-  describe(`whatever is read as a ${id} costs what its size is`, () => {
+describe.each([...(await loadDrivers())])(
+  'whatever is read as a %s costs what its size is',
+  (_id, driver) => {
     it.each(readersOf(driver))('%s', (_name, read) => {
       const slow: Record<string, string> = {};
       for (const piece of pieces) {
@@ -123,8 +124,8 @@ for (const [id, driver] of await loadDrivers()) {
       }
       expect(slow).toEqual({});
     });
-  });
-}
+  },
+);
 
 describe('secrets that are looked for by value', () => {
   it('cost a step for each of their characters, however many begin alike', () => {

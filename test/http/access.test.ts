@@ -2,7 +2,11 @@ import { createHash } from 'node:crypto';
 import fc from 'fast-check';
 import { afterEach, describe, expect, it } from 'vitest';
 import { type Access, clientOf, type Scope, type Token, tokenOf } from '../../src/http/access.ts';
+import { createApp } from '../../src/http/app.ts';
 import { Buckets } from '../../src/http/buckets.ts';
+import { addApi } from '../../src/http/routes/api.ts';
+import { addControl } from '../../src/http/routes/control.ts';
+import { addObservation } from '../../src/http/routes/observe.ts';
 import type { HttpOptions } from '../../src/http/server.ts';
 import type { HttpSources } from '../../src/http/sources.ts';
 import { FakeClock } from '../support/fake-clock.ts';
@@ -58,12 +62,37 @@ const guarded: readonly (readonly [method: string, path: string, scope: Scope, b
   ['POST', '/api/v1/devices/fw1/accept', 'admin', { run_id: '20260301T020004Z-70d1a5b5' }],
   ['POST', '/api/v1/credentials/readonly/release', 'admin'],
 ];
+const observed = ['/metrics', '/-/healthy', '/-/ready'] as const;
 const named = guarded.map((route) => [`${route[0]} ${route[1]}`, route] as const);
 const holders = { read: 'reader', operate: 'operator', admin: 'admin' } as const;
 
 function request([method, path, , body]: (typeof guarded)[number], headers: Record<string, string> = {}) {
   return ask(tcp(), path, { method, headers, ...(body === undefined ? {} : { body: JSON.stringify(body) }) });
 }
+
+it('the tests of this file know every route', () => {
+  const limits = { headersMs: 0, requestMs: 0, checkEveryMs: 0, silenceMs: 0, bodyBytes: 1, connections: 1 };
+  const app = createApp({
+    limits: { ...limits, connectionsOfOne: null },
+    tls: null,
+    elsewhere: '',
+    unexpected: () => {},
+  });
+  const added = new Set<string>();
+  app.addHook('onRoute', ({ method, url }) => {
+    for (const one of [method].flat()) added.add(`${one} ${url}`);
+  });
+  for (const add of [addApi, addControl, addObservation]) add(app, {} as HttpSources);
+  const asked = [
+    ...guarded.map(([method, path]) => `${method} ${path}`),
+    ...observed.map((path) => `GET ${path}`),
+  ];
+  const patterns = asked.map((line) =>
+    line.replace(/\?.*/, '').replace(/(devices|credentials)\/[^/]+/, '$1/:name'),
+  );
+  const readable = [...added].filter((route) => !route.startsWith('HEAD ')).sort();
+  expect([...new Set(patterns.filter((route) => !route.startsWith('HEAD ')))].sort()).toEqual(readable);
+});
 
 describe('without a token', () => {
   it.each(named)('%s is refused, and says what it needs', async (_what, route) => {
@@ -87,8 +116,7 @@ describe('without a token', () => {
   it('and with none in the settings, nothing is open but metrics, health and readiness', async () => {
     const { told } = await listen({});
     for (const route of guarded) expect((await request(route, bearer('rm_reader'))).status).toBe(401);
-    for (const path of ['/metrics', '/-/healthy', '/-/ready'])
-      expect((await ask(tcp(), path)).status).toBe(200);
+    for (const path of observed) expect((await ask(tcp(), path)).status).toBe(200);
     expect(told.filter((line) => !line.startsWith('refused'))).toEqual([]);
   });
 
@@ -365,16 +393,7 @@ describe('a request that is malformed', () => {
       access: { ...nobody, tokens: [all] },
       limits: { headersMs: 300, requestMs: 400, checkEveryMs: 50 },
     });
-    const paths = [
-      ...guarded.map(([, path]) => path),
-      '/metrics',
-      '/-/healthy',
-      '/-/ready',
-      '/',
-      '/%',
-      '/?%',
-      '*',
-    ];
+    const paths = [...guarded.map(([, path]) => path), ...observed, '/', '/%', '/?%', '*'];
     const name = fc.constantFrom(
       ...[
         'Content-Length',

@@ -48,6 +48,7 @@ const collector: CollectorGauges = {
   changesLimited: 0,
   workers: { configured: 32, busy: 1 },
   lastCommitMs: null,
+  fsck: { problems: 0, lastCleanMs: null },
   remotes: [],
   spool: { entries: 0, oldestMs: null },
   stateDir: { freeBytes: 1e9, sizeBytes: { 'configs.git': 1, artefacts: 2, ledger: 3, spool: 4 } },

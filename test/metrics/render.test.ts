@@ -74,6 +74,14 @@ describe('what /metrics answers', () => {
     expect(new Set(names).size).toBe(names.length);
   });
 
+  it('counts what was read under new rules apart from what changed', async () => {
+    const metrics = metricsOf();
+    metrics.runEnded(ended({ ...changed, underNewRules: true }));
+    const text = await metrics.render();
+    expect(sampleValue(text, 'roundsman_backup_rereads_total{platform="cisco_asa"}')).toBe(1);
+    expect(sampleValue(text, 'roundsman_backup_changes_total{platform="cisco_asa"}')).toBe(0);
+  });
+
   it('has the labels of the definitions and no others', async () => {
     const metrics = metricsOf();
     metrics.runEnded(ended(changed));

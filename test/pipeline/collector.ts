@@ -3,12 +3,14 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { unknownCondition } from '../../src/core/device.ts';
 import type { RunEnded, SpoolEntry, Trigger } from '../../src/core/run.ts';
+import { signingBy } from '../../src/daemon/commit-signing.ts';
 import { newRunId } from '../../src/daemon/run-id.ts';
 import type { Driver } from '../../src/drivers/driver.ts';
 import { openRepository } from '../../src/gitstore/open-repository.ts';
 import { openSpool } from '../../src/gitstore/open-spool.ts';
 import { artefactAt, artefactPath } from '../../src/gitstore/paths.ts';
 import type { Repository } from '../../src/gitstore/repository.ts';
+import type { CommitSigner } from '../../src/gitstore/signing.ts';
 import type { Spool } from '../../src/gitstore/spool.ts';
 import type { Ledger } from '../../src/ledger/ledger.ts';
 import { openLedger } from '../../src/ledger/open-ledger.ts';
@@ -42,6 +44,7 @@ export class Collector implements Disposable {
   repository!: Repository;
   spool!: Spool;
   ledger!: Ledger;
+  signer: CommitSigner | null = null;
   #sealed = 0;
   /** Gives the digest of a sealed copy; no file of it is there. */
   seal = (): string => digestOf(++this.#sealed);
@@ -61,7 +64,13 @@ export class Collector implements Disposable {
 
   async open(): Promise<this> {
     this.ledger = openLedger(join(this.dir, 'ledger.db'));
-    this.repository = await openRepository({ dir: join(this.dir, 'configs.git') });
+    this.repository = await openRepository({
+      dir: join(this.dir, 'configs.git'),
+      signing: {
+        signer: () => this.signer,
+        onBatch: (tip) => signingBy(() => this.signer, this.ledger, this.hands.clock).onBatch(tip),
+      },
+    });
     this.spool = await openSpool(join(this.dir, 'spool'));
     return this;
   }

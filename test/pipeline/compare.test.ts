@@ -288,6 +288,14 @@ describe('compare', () => {
       });
     });
 
+    it('holds it back also where another fingerprint key gave the objects other names', () => {
+      const named = (mark: string): string => `user <secret:${mark}>\nroute x\nroute y\n`;
+      const before = last({ artefacts: new Map([['running-config', named('aaaaaa')]]) });
+      expect(against(holding(named('bbbbbb').replace('route y\n', '')), before)).toMatchObject({
+        code: 'verify.prefix',
+      });
+    });
+
     it('takes a copy that lost an object elsewhere, or lost one and gained one', () => {
       expect(against(holding(config.replace('route x\n', '')))).toBe('changed');
       expect(against(holding(config.replace('route y\n', 'route z\n')))).toBe('changed');

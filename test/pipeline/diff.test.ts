@@ -83,6 +83,17 @@ describe('diffText', () => {
     expect(result).toEqual({ kind: 'too-different', addedLines: 2001, removedLines: 2000 });
   });
 
+  it('does not search where two texts have too few lines in common for that', () => {
+    const text = (word: string): string =>
+      Array.from({ length: 50_000 }, (_, i) => `${word} ${i}\n`).join('');
+    const [a, b, options] = [text('a'), text('b'), { context: 3, mostChanges: 50_000 }];
+    const unrelated = secondsOf(() => diffText(a, b, [], [], options));
+    expect(diffText(a, b, [], [], options).kind).toBe('too-different');
+    // The same texts, when it has to search for as long as it may.
+    const searched = secondsOf(() => diffText(a, b, [], [], { ...options, mostChanges: 200_000 }));
+    expect(unrelated).toBeLessThan(searched / 3);
+  });
+
   it('makes a patch that turns one text into the other', () => {
     const line = fc.constantFrom('a', 'b', ' x', ' y', 'interface a', 'interface b', '');
     fc.assert(

@@ -102,6 +102,23 @@ describe('redact by what secrets look like', () => {
     expect(leaks(text)).toBeNull();
   });
 
+  it('every line that holds a shape holds its hint', () => {
+    const pieces = shapes.flatMap(({ examples }) =>
+      examples.flatMap((example) => [example, example.toUpperCase(), ...example.split(/(?<=[ =$:?&"])/)]),
+    );
+    const line = fc
+      .array(fc.oneof({ weight: 4, arbitrary: fc.constantFrom(...pieces) }, fc.string({ maxLength: 6 })), {
+        maxLength: 6,
+      })
+      .map((parts) => parts.join(''));
+    fc.assert(
+      fc.property(line, (text) => {
+        for (const { pattern, hint } of shapes) if (pattern.test(text)) expect(text).toMatch(hint);
+      }),
+      { numRuns: 2_000 },
+    );
+  });
+
   it('every shape that asks what stands before it has an example behind an escaped line feed', () => {
     const asking = shapes.filter(({ pattern }) => /\(\?<[!=]\[/.test(pattern.source));
     const escaped = asking.filter(({ examples }) => examples.some((example) => /\\[rnt]/.test(example)));

@@ -15,7 +15,8 @@ import { openSpool } from '../../src/gitstore/open-spool.ts';
 import { artefactPath } from '../../src/gitstore/paths.ts';
 import { verifyChain } from '../../src/ledger/audit.ts';
 import { openLedger } from '../../src/ledger/open-ledger.ts';
-import { recover } from '../../src/pipeline/recover.ts';
+import { recover, settleWaiting } from '../../src/pipeline/recover.ts';
+import { createRoom } from '../../src/pipeline/room.ts';
 import { type BackupHands, runBackup } from '../../src/pipeline/run-backup.ts';
 import type { Collected } from '../../src/transport/collect.ts';
 import { plainDevice } from '../support/device.ts';
@@ -56,6 +57,7 @@ async function openHands(): Promise<BackupHands & { ledger: Disposable }> {
     artefacts: openArtefacts({ dir: join(dir, 'artefacts'), recipients: [recipient] }),
     artefactPath,
     clock: systemClock,
+    room: createRoom(1_000_000),
     fingerprintKey: Buffer.alloc(32, 7),
     inGit: 'masked',
     collect: async () => reading(asaConfig),
@@ -92,6 +94,11 @@ function backup(change: Partial<BackupHands> = {}, about: Device = device): Prom
     { device: about, driver: asa, trigger: 'manual', slotMs: null, runId },
     'inGit' in change ? (change as BackupHands) : { ...hands, ...change },
   );
+}
+
+async function subjectOf({ settled }: RunEnded): Promise<string | undefined> {
+  const { commit } = settled as { commit: string };
+  return (await hands.repository.messages([commit])).get(commit)?.split('\n')[0];
 }
 
 function recovered(): Promise<readonly RunEnded[]> {
@@ -150,6 +157,27 @@ function mortal(
 const changedTo = asaConfig.replace('host 198.51.100.80', 'host 198.51.100.99');
 
 describe('one backup', () => {
+  it('keeps readings that are too large together one after the other', async () => {
+    let [inside, most] = [0, 0];
+    const artefacts = hands.artefacts as NonNullable<BackupHands['artefacts']>;
+    const counting: BackupHands['artefacts'] = {
+      ...artefacts,
+      async seal(text) {
+        most = Math.max(most, ++inside);
+        const digest = await artefacts.seal(text);
+        inside--;
+        return digest;
+      },
+    };
+    const room = createRoom(1);
+    const names = ['fw1', 'fw2', 'fw3'];
+    const ended = await Promise.all(
+      names.map((name) => backup({ artefacts: counting, room }, { ...device, name })),
+    );
+    expect(ended.map(({ settled }) => settled.outcome)).toEqual(['changed', 'changed', 'changed']);
+    expect(most).toBe(1);
+  });
+
   it('makes one commit with the run in its trailers, and none when nothing changed', async () => {
     const first = await backup();
     const second = await backup();
@@ -207,10 +235,36 @@ describe('one backup', () => {
 
   it('says so in the subject when the same text is masked with another key', async () => {
     await backup();
-    const ended = await backup({ fingerprintKey: Buffer.alloc(32, 8) });
-    const { commit } = ended.settled as { commit: string };
-    const message = (await hands.repository.messages([commit])).get(commit);
-    expect(message?.split('\n')[0]).toBe('fw1: re-read under new rules');
+    const other = { fingerprintKey: Buffer.alloc(32, 8) };
+    const ended = await backup(other);
+    expect(ended.settled).toMatchObject({ outcome: 'changed', underNewRules: true });
+    expect(await subjectOf(ended)).toBe('fw1: re-read under new rules');
+    expect((await backup(other)).settled.outcome).toBe('unchanged');
+  });
+
+  it('calls a device changed that changed in the night in which the key did', async () => {
+    await backup();
+    const changed = asaConfig.replace('hostname fw-asa', 'hostname fw-asa\nno ip source-route');
+    const ended = await backup({
+      fingerprintKey: Buffer.alloc(32, 8),
+      collect: async () => reading(changed),
+    });
+    expect(ended.settled).not.toHaveProperty('underNewRules');
+    expect(await subjectOf(ended)).toMatch(/^fw1: running-config changed \(\+\d+ -\d+\)$/);
+  });
+
+  it('calls a device re-read whose secrets are masked from now on', async () => {
+    await backup({ ...hands, inGit: 'keep' });
+    expect((await backup()).settled).toMatchObject({ outcome: 'changed', underNewRules: true });
+  });
+
+  it('holds a reading that lost half of its lines also in the night in which the key changed', async () => {
+    await backup();
+    const half = asaConfig.replace(/^(interface|object|access-list|tunnel-group|snmp| )[^\n]*\n/gm, '');
+    const other = { fingerprintKey: Buffer.alloc(32, 8) };
+    const held = await backup({ ...other, collect: async () => reading(half) });
+    expect(held.settled).toMatchObject({ outcome: 'quarantined', failure: { code: 'verify.shrunk' } });
+    expect((await backup(other)).settled).toMatchObject({ outcome: 'changed', underNewRules: true });
   });
 
   it('holds a reading that lost half of its lines, and goes on from the last good copy', async () => {
@@ -308,5 +362,46 @@ describe('a crash between any two steps leaves nothing false', () => {
     await backup({ collect: async () => reading(changedTo) });
     expect(await recovered()).toEqual([]);
     expect(await hands.spool.waiting()).toEqual([]);
+  });
+
+  it('stores every reading of an outage, in their order and at their times, and no failed run more while it lasts', async () => {
+    const broken = {
+      ...hands.repository,
+      commit: () => Promise.reject(new BackupError('store.disk-full', { path: dir, freeBytes: 0 })),
+    };
+    const first = await backup({ repository: broken });
+    const second = await backup({ repository: broken, collect: async () => reading(changedTo) });
+    const whole = hands.repository;
+    const full = new BackupError('store.disk-full', { path: dir, freeBytes: 0 });
+    hands = { ...hands, repository: { ...whole, ready: () => Promise.reject(full) } };
+    expect(await recovered()).toEqual([]);
+    expect(await hands.spool.waiting()).toHaveLength(2);
+    hands = { ...hands, repository: whole };
+    const runs = await recovered();
+    expect(runs.map(({ settled }) => settled.outcome)).toEqual(['changed', 'changed']);
+    expect(runs.map(({ startedAtMs }) => startedAtMs)).toEqual([first.startedAtMs, second.startedAtMs]);
+    const texts = await Promise.all(
+      runs.map(({ runId }) =>
+        hands.repository.read(
+          hands.ledger.run(runId)?.commit ?? '',
+          artefactPath('hq', 'fw1', 'running-config'),
+        ),
+      ),
+    );
+    expect(texts.map((text) => text?.includes('198.51.100.99'))).toEqual([false, true]);
+  });
+
+  it('leaves the reading of a run in progress alone while those of others are stored', async () => {
+    const never = { ...hands.repository, commit: () => new Promise<never>(() => {}) };
+    void backup({ repository: never });
+    await expect.poll(async () => (await hands.spool.waiting()).length).toBe(1);
+    expect(
+      await settleWaiting(
+        new Set(['another']),
+        { driver: () => asa, expect: () => null, newRunId: () => 'x' },
+        hands,
+      ),
+    ).toEqual([]);
+    expect(await hands.spool.waiting()).toHaveLength(1);
   });
 });

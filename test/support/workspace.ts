@@ -20,6 +20,7 @@ export interface BackupLine {
   readonly run_id: string;
   readonly outcome: 'changed' | 'unchanged' | 'failed' | 'quarantined';
   readonly commit: string | null;
+  readonly under_new_rules: boolean;
   readonly restorable: 'yes' | 'partial' | 'no' | null;
   readonly artefacts: readonly { name: string; path: string; bytes: number; changed: boolean }[];
   readonly duration_ms: number;

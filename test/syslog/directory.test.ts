@@ -11,7 +11,7 @@ function directoryOf(devices: readonly PlannedDevice[], said: Partial<DirectoryO
   directory = new Directory({
     clock,
     drivers: new Map([['tiny', tiny]]),
-    known: () => null,
+    known: () => new Map(),
     resolve: async () => [],
     localAddresses: () => ['192.0.2.5', 'fe80::1'],
     ...said,
@@ -43,8 +43,7 @@ describe('which device a message is from', () => {
   });
 
   it('through a relay it is found by its inventory name, its hostname, its serial number or the address in the header', () => {
-    const known = (name: string) =>
-      name === 'fw1' ? { hostname: 'Edge.example.net', serials: ['JAD1', 'JAD2'] } : null;
+    const known = () => new Map([['fw1', { hostname: 'Edge.example.net', serials: ['JAD1', 'JAD2'] }]]);
     const devices = [planned('fw1', { host: '192.0.2.1' }), planned('fw2', { host: '192.0.2.2' })];
     const { find } = bound(directoryOf(devices, { known }));
     expect(find('CHANGED id=FW2', relay)).toBe('fw2');
@@ -56,7 +55,8 @@ describe('which device a message is from', () => {
   });
 
   it('a name that two devices have is nobody', () => {
-    const known = () => ({ hostname: 'edge', serials: [] });
+    const known = (names: readonly string[]) =>
+      new Map(names.map((name) => [name, { hostname: 'edge', serials: [] }]));
     const devices = [planned('fw1', { host: '192.0.2.1' }), planned('fw2', { host: '192.0.2.2' })];
     expect(bound(directoryOf(devices, { known })).find('CHANGED id=edge', relay)).toBeNull();
   });
@@ -95,7 +95,7 @@ describe('which device a message is from', () => {
   it('a device that was read for the first time is known by its hostname from then on', () => {
     let hostname: string | null = null;
     const made = directoryOf([planned('fw1', { host: '192.0.2.1' })], {
-      known: () => ({ hostname, serials: [] }),
+      known: (names) => new Map(names.map((name) => [name, { hostname, serials: [] }])),
     });
     expect(made.find('CHANGED id=edge', relay)).toBeNull();
     hostname = 'edge';

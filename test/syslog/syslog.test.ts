@@ -28,7 +28,7 @@ async function opened(said: Partial<SyslogOptions> = {}) {
     timing,
     devices: [planned('fw1', { host: '127.0.0.2' })],
     drivers: new Map([['tiny', tiny]]),
-    known: () => null,
+    known: () => new Map(),
     resolve: async () => [],
     localAddresses: () => [],
     start: async (device) => void started.push(device),

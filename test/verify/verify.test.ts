@@ -10,6 +10,7 @@ import {
 } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeEach, describe, expect, it } from 'vitest';
+import type { Failure } from '../../src/core/errors.ts';
 import { acceptBreak } from '../../src/daemon/services/verify.ts';
 import { forget, history, type State } from './support.ts';
 
@@ -347,45 +348,42 @@ describe('the history', () => {
   });
 
   it('a commit whose run ended otherwise is named: a commit without success', async () => {
-    state.register({ name: 'fw1' });
-    const runId = '20260304T020000Z-00000001';
-    state.ledger.openRun({
-      runId,
-      deviceId: 'fw1',
-      trigger: 'manual',
-      slotMs: null,
-      startedAtMs: state.nowMs,
-    });
-    state.ledger.closeRun({
-      ...{
-        runId,
-        endedAtMs: state.nowMs,
-        outcome: 'failed',
-        commit: null,
-        restorable: null,
-        restorableBecause: null,
-      },
-      failure: { code: 'connect.unresolved', detail: { host: 'x' } },
-      reading: null,
-    });
-    const tree = state.git('rev-parse', 'main^{tree}');
-    const commit = state.git(
-      'commit-tree',
-      tree,
-      '-p',
-      'main',
-      '-m',
-      'fw1: changed',
-      '-m',
-      `Run-Id: ${runId}`,
-    );
-    state.git('update-ref', 'refs/heads/main', commit);
+    const runId = failedRun({ code: 'connect.unresolved', detail: { host: 'x' } });
+    const commit = commitOf(runId);
     const { findings } = await state.verify();
     expect(findings.map(({ kind, where }) => `${kind} ${where}`)).toEqual([
       `commit.without-success commit ${commit}`,
     ]);
     expect(findings[0]?.what).toContain('which ended failed');
   });
+
+  it('a commit that git made although its disk failed is told of, and is no finding', async () => {
+    const commit = commitOf(failedRun({ code: 'store.io', detail: { path: '/x', errno: 'EIO' } }));
+    const { findings, notes } = await state.verify();
+    expect(findings).toEqual([]);
+    expect(notes.join()).toContain(`commit ${commit} is of run`);
+  });
+
+  function failedRun(failure: Failure): string {
+    state.register({ name: 'fw1' });
+    const [runId, atMs] = ['20260304T020000Z-00000001', state.nowMs];
+    const opened = { runId, deviceId: 'fw1', trigger: 'manual', slotMs: null, startedAtMs: atMs } as const;
+    state.ledger.openRun(opened);
+    const nothing = { commit: null, restorable: null, restorableBecause: null, reading: null };
+    state.ledger.closeRun({ runId, endedAtMs: atMs, outcome: 'failed', failure, ...nothing });
+    return runId;
+  }
+
+  /** A commit of ours on main that says it is of this run. */
+  function commitOf(runId: string): string {
+    const tree = state.git('rev-parse', 'main^{tree}');
+    const commit = state.gitWith(
+      { GIT_COMMITTER_EMAIL: 'roundsman@localhost' },
+      ...['commit-tree', tree, '-p', 'main', '-m', 'fw1: changed', '-m', `Run-Id: ${runId}`],
+    );
+    state.git('update-ref', 'refs/heads/main', commit);
+    return commit;
+  }
 
   it('a success whose commit no record made is named: a success without commit', async () => {
     const { id } = runs(`state = 'unchanged'`)[0] ?? { id: '' };

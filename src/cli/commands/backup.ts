@@ -67,6 +67,7 @@ function endedJson(ended: RunEnded): object {
     platform: ended.platform,
     run_id: runId,
     outcome: settled.outcome,
+    under_new_rules: settled.outcome === 'changed' && settled.underNewRules === true,
     commit: 'commit' in settled ? settled.commit : null,
     restorable: ended.restorable,
     artefacts: ended.artefacts.map(({ name, path, bytes, changed }) => ({ name, path, bytes, changed })),
@@ -84,7 +85,8 @@ function endedLine(ended: RunEnded, { paint }: Context): string {
     case 'changed': {
       const counts = `+${settled.addedLines} -${settled.removedLines}`;
       const commit = settled.commit.slice(0, 10);
-      return `${device}  ${paint('good', 'changed')}  ${counts}  ${commit}  ${bytes}  ${took}`;
+      const what = settled.underNewRules === true ? 're-read under new rules' : paint('good', 'changed');
+      return `${device}  ${what}  ${counts}  ${commit}  ${bytes}  ${took}`;
     }
     case 'unchanged':
       return `${device}  unchanged  ${bytes}  ${took}`;

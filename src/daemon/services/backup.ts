@@ -51,9 +51,14 @@ export async function backup(
 
 /** Closes what a crash left behind and logs each end. The state lock is held. */
 export async function recoverLeftovers(context: Context, state: State): Promise<void> {
-  const configuration = await context.configuration();
   const log = await context.log();
-  const ended = await recover(
+  for (const run of await recover(...(await recovery(context, state)))) log.runEnded(run);
+}
+
+/** What readings are settled with that outlived their runs. */
+export async function recovery(context: Context, state: State): Promise<Parameters<typeof recover>> {
+  const configuration = await context.configuration();
+  return [
     {
       driver: (platform) => configuration.drivers.get(platform) ?? null,
       expect: (name) => configuration.devices.find((device) => device.name === name)?.expect ?? null,
@@ -65,8 +70,7 @@ export async function recoverLeftovers(context: Context, state: State): Promise<
       artefactPath,
       clock: context.clock,
     },
-  );
-  for (const run of ended) log.runEnded(run);
+  ];
 }
 
 /**

@@ -11,6 +11,8 @@ import {
 import { Reader } from '../../inventory/schema.ts';
 import { type Path, readYaml } from '../../inventory/yaml.ts';
 import { parsePrivateKey } from '../../transport/private-key.ts';
+import { parseSigningKey } from '../../transport/signing-key.ts';
+import { unusableSignKey } from '../commit-signing.ts';
 import { needsOf } from '../git-remotes.ts';
 import { readFingerprintKey } from '../vault.ts';
 import type { Configuration, Context } from './context.ts';
@@ -22,7 +24,7 @@ const perhapsRight = 'which is right where only the service may read it';
  * Reads every secret that a backup of these devices reads, and forgets it. What is wrong with the login of
  * a device is a warning: it may exist for the user of the service alone. Throws InvalidConfiguration where
  * the fingerprint key is no key, or cannot be read although this user should be able to: then every backup
- * would fail.
+ * would fail; and where the key that signs commits is none that can: then nothing starts.
  */
 export async function checkSecrets(
   context: Context,
@@ -30,8 +32,9 @@ export async function checkSecrets(
 ): Promise<readonly Problem[]> {
   const { settings, devices, file } = configuration;
   const logins = new Map(devices.flatMap(credentialsOf).map((login) => [login.name, login]));
-  const [key, ...found] = await Promise.all([
+  const [key, signKey, ...found] = await Promise.all([
     fingerprintKeyMistake(context, configuration),
+    signKeyMistake(context, configuration),
     ...[...logins.values()].map((login) => loginMistakes(context, login)),
   ]);
   const mistakes = [...found.flat(), ...(await archiveMistakes(context, configuration))];
@@ -40,16 +43,20 @@ export async function checkSecrets(
     ...(mistakes.length === 0 ? [] : placed(settings.inventory, mistakes)),
     ...(ofRemotes.length === 0 ? [] : placed(file, ofRemotes)),
   ];
-  if (key === null) return warnings;
-  const [problem] = placed(file, [key]) as [Problem];
-  if (!key.fatal) return [problem, ...warnings];
-  throw new InvalidConfiguration([problem]);
+  const ofKeys = [key, signKey].filter((mistake) => mistake !== null);
+  if (ofKeys.length === 0) return warnings;
+  const fatal = ofKeys.filter((mistake) => mistake.fatal);
+  if (fatal.length > 0) throw new InvalidConfiguration(placed(file, fatal));
+  return [...placed(file, ofKeys), ...warnings];
 }
 
 interface Mistake {
   readonly at: Path;
   readonly message: string;
 }
+
+/** A mistake that may keep everything from working. */
+type KeyMistake = Mistake & { readonly fatal: boolean };
 
 /** The files were read a moment ago: only a mistake is worth reading them again, for its line. */
 function placed(file: string, mistakes: readonly Mistake[]): readonly Problem[] {
@@ -60,7 +67,7 @@ function placed(file: string, mistakes: readonly Mistake[]): readonly Problem[] 
 async function fingerprintKeyMistake(
   context: Context,
   { settings }: Configuration,
-): Promise<(Mistake & { readonly fatal: boolean }) | null> {
+): Promise<KeyMistake | null> {
   const { fingerprintKey, inGit } = settings.secrets;
   if (inGit === 'keep') return null;
   const at = ['secrets', 'fingerprint_key'];
@@ -72,6 +79,23 @@ async function fingerprintKeyMistake(
     // The environment and the credentials of a unit are there for the service alone.
     const fatal = 'file' in fingerprintKey || 'command' in fingerprintKey;
     return { at, message: unreadable(error, !fatal), fatal };
+  }
+}
+
+async function signKeyMistake(
+  { readSecret }: Context,
+  { settings }: Configuration,
+): Promise<KeyMistake | null> {
+  const { signKey } = settings.git;
+  if (signKey === null) return null;
+  const at = ['git', 'sign_key'];
+  try {
+    await parseSigningKey(await readSecret(signKey), signKey);
+    return null;
+  } catch (error) {
+    const unusable = unusableSignKey(secretUnavailable(error));
+    if (unusable === null) return { at, message: unreadable(error, true), fatal: false };
+    return { at, message: `${unusable.problem}; ${unusable.todo}`, fatal: true };
   }
 }
 
@@ -95,7 +119,7 @@ async function loginMistakes(
   const phrase = await read('passphrase', passphrase);
   if (privateKey !== null && key !== null && (passphrase === null || phrase !== null)) {
     try {
-      parsePrivateKey(key, phrase ?? undefined, privateKey);
+      await parsePrivateKey(key, phrase ?? undefined, privateKey);
     } catch (error) {
       const { detail } = secretUnavailable(error);
       const { todo } = describe(failureOf(error));
@@ -119,7 +143,7 @@ async function remoteMistakes(
     if (secret === null) return mistakes;
     try {
       const text = await readSecret(secret.ref);
-      if (secret.key === 'private_key') parsePrivateKey(text, undefined, secret.ref);
+      if (secret.key === 'private_key') await parsePrivateKey(text, undefined, secret.ref);
     } catch (error) {
       const { key, problem } = secretUnavailable(error).detail;
       const message =

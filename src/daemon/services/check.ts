@@ -1,32 +1,34 @@
 import type { Checked, Sizing } from '../../cli/services.ts';
 import { InvalidConfiguration, OperationError, type Problem } from '../../core/errors.ts';
 import { duration } from '../../core/units.ts';
+import type { Ledger } from '../../ledger/ledger.ts';
 import { createCalendar } from '../../scheduler/calendar.ts';
 import { startWithinMs } from '../../scheduler/due.ts';
 import { readTls, UnreadableFile } from '../http-access.ts';
+import { groupNumber } from '../readers.ts';
 import { checkSecrets } from './check-secrets.ts';
 import type { Configuration, Context } from './context.ts';
+import { diskUse } from './disk.ts';
 
-/** What a run of an ordinary device takes and weighs, until there are figures of this installation. */
-const assumed = { runMs: 10_000, bytes: 100_000 };
+/** What a run of an ordinary device takes, until there are figures of this installation. */
+const assumedRunMs = 10_000;
 
 /** Runs that the mean is taken over. */
 const sample = 1_000;
-
-/** What one stored version weighs, in git and sealed together, against its plain text: text compresses about five to one, twice. */
-const storedShare = 0.4;
 
 /** Validates (by loading), tries every secret that a backup needs, and sizes. Throws InvalidConfiguration. */
 export async function check(context: Context): Promise<Checked> {
   const configuration = await context.configuration();
   const secrets = await checkSecrets(context, configuration);
   const http = await checkTls(context, configuration);
+  await checkReaders(configuration);
   const size = await sizing(context, configuration);
+  const { ledger } = await context.state();
   return {
     configFile: configuration.file,
     inventoryFile: configuration.settings.inventory,
     warnings: [...configuration.warnings, ...secrets, ...http, ...tooTight(configuration, size.runMs)],
-    sizing: size,
+    sizing: { ...size, disk: diskUse(configuration, ledger, context.clock.nowMs()) },
   };
 }
 
@@ -47,10 +49,24 @@ async function checkTls(context: Context, { file, settings }: Configuration): Pr
   }
 }
 
+/** Throws InvalidConfiguration where there is no such group: then nothing starts. */
+async function checkReaders({ file, settings }: Configuration): Promise<void> {
+  const { readersGroup } = settings.git;
+  if (readersGroup === null) return;
+  await groupNumber(readersGroup).catch((error: unknown) => {
+    if (!(error instanceof OperationError)) throw error;
+    const { message, todo } = error;
+    throw new InvalidConfiguration([
+      { file, path: 'git.readers_group', line: null, message: `${message}; ${todo}`, nearest: null },
+    ]);
+  });
+}
+
 /** What a daemon says at its start: schedules on which not every device can begin in time. */
 export async function tightSchedules(context: Context): Promise<readonly Problem[]> {
   const configuration = await context.configuration();
-  return tooTight(configuration, (await sizing(context, configuration)).runMs);
+  const { ledger } = await context.state();
+  return tooTight(configuration, meanRunMs(ledger) ?? assumedRunMs);
 }
 
 /** One for each schedule whose devices, one after the other on all workers, need longer than they may wait. */
@@ -69,10 +85,24 @@ function tooTight({ file, settings, devices }: Configuration, runMs: number): re
   });
 }
 
-/** For one round over all enabled devices, and a year in which each device changes once a day. */
-async function sizing(context: Context, configuration: Configuration): Promise<Sizing> {
+/** For one round over all enabled devices. */
+async function sizing(context: Context, configuration: Configuration): Promise<Omit<Sizing, 'disk'>> {
   const devices = configuration.devices.filter((device) => device.enabled).length;
   const { ledger } = await context.state();
+  const measuredMs = meanRunMs(ledger);
+  const runMs = measuredMs ?? assumedRunMs;
+  const sessions = Math.min(configuration.settings.workers, Math.max(devices, 1));
+  return {
+    devices,
+    sessions,
+    runMs: Math.round(runMs),
+    windowMs: Math.round((devices * runMs) / sessions),
+    measured: measuredMs !== null,
+  };
+}
+
+/** Of the newest good runs; null where there are none. */
+function meanRunMs(ledger: Ledger): number | null {
   const good = ledger.runs({
     deviceIds: null,
     states: ['changed', 'unchanged'],
@@ -81,22 +111,7 @@ async function sizing(context: Context, configuration: Configuration): Promise<S
     limit: sample,
   });
   const spans = good.flatMap((run) => (run.endedAtMs === null ? [] : [run.endedAtMs - run.startedAtMs]));
-  const measured = spans.length > 0;
-  const runMs = measured ? mean(spans) : assumed.runMs;
-  const sizes = configuration.devices.flatMap(({ name }) => {
-    const versions = ledger.lastGood(ledger.device(name)?.id ?? '')?.versions ?? [];
-    return versions.flatMap(({ bytes }) => bytes ?? []);
-  });
-  const bytes = sizes.length > 0 ? mean(sizes) : assumed.bytes;
-  const sessions = Math.min(configuration.settings.workers, Math.max(devices, 1));
-  return {
-    devices,
-    sessions,
-    runMs: Math.round(runMs),
-    windowMs: Math.round((devices * runMs) / sessions),
-    bytesAYear: Math.round(devices * 365 * bytes * storedShare),
-    measured,
-  };
+  return spans.length > 0 ? mean(spans) : null;
 }
 
 function mean(values: readonly number[]): number {

@@ -79,16 +79,8 @@ export function knownDevice(state: State, name: string): KnownDevice {
  * known with another platform.
  */
 export function registerFleet(configuration: Configuration, state: State, atMs: number): void {
-  const renamedFirst = configuration.devices.toSorted((a, b) => b.formerly.length - a.formerly.length);
   const refused: OperationError[] = [];
-  for (const { name, platform, group, formerly } of renamedFirst) {
-    try {
-      state.ledger.register({ name, platform, group, formerly, atMs });
-    } catch (error) {
-      if (!(error instanceof OperationError)) throw error;
-      refused.push(error);
-    }
-  }
+  state.ledger.registerAll(configuration.devices, atMs, (error) => refused.push(error));
   const [first] = refused;
   if (first !== undefined)
     throw new OperationError(refused.map(({ message }) => message).join('; '), first.todo);

@@ -14,20 +14,18 @@ import type {
 import { OperationError } from '../../core/errors.ts';
 import type { SpoolEntry } from '../../core/run.ts';
 import { artefactPath } from '../../gitstore/paths.ts';
+import type { PlannedDevice } from '../../inventory/precedence.ts';
 import type { ArchiveAttempt } from '../../ledger/archives.ts';
-import type { RunRow, Version } from '../../ledger/ledger.ts';
+import type { Ledger, RunRow, Summary, Version } from '../../ledger/ledger.ts';
 import type { AbsentRow } from '../../ledger/slots.ts';
 import { statusOf } from '../../ledger/status.ts';
-import { diffText } from '../../pipeline/diff.ts';
 import { settle } from '../../pipeline/settle.ts';
 import { createCalendar } from '../../scheduler/calendar.ts';
 import type { Scheduler } from '../../scheduler/scheduler.ts';
 import { standingOf } from '../../scheduler/standing.ts';
 import { openSealedToRead } from '../vault.ts';
 import { type Context, driverOf, knownDevice, type State } from './context.ts';
-
-/** Lines of context around a change. */
-const contextLines = 3;
+import { diffAside } from './diff.ts';
 
 /** Of a device that was retired, or left the inventory. */
 const notOnSchedule = { missed: false, late: false, nextRunMs: null, dueMs: null };
@@ -49,43 +47,99 @@ export async function status(
   names: readonly string[],
   present: Scheduler['present'] | null = null,
 ): Promise<readonly DeviceStatus[]> {
+  const found: DeviceStatus[] = [];
+  for await (const some of standings(context, names, present))
+    for (const { status } of some) found.push(status);
+  return found;
+}
+
+/** Where one device stands, and what that was computed from. */
+export interface DeviceStanding {
+  readonly status: DeviceStatus;
+  /** Null where the ledger does not know the device. */
+  readonly deviceId: string | null;
+  readonly summary: Summary | null;
+}
+
+/** The same in parts, between which others have their turn; each part is of one moment. */
+export async function* standings(
+  context: Context,
+  names: readonly string[],
+  present: Scheduler['present'] | null,
+): AsyncGenerator<readonly DeviceStanding[]> {
   const { devices } = await context.configuration();
   const { ledger } = await context.state();
   const nowMs = context.clock.nowMs();
   const wanted = new Set(names);
   const chosen = devices.filter((device) => wanted.has(device.name));
-  const known = new Map(chosen.map(({ name }) => [name, present?.(name) ?? null]));
-  const ids = new Map<string, string | null>(
-    chosen.flatMap(({ name }) =>
-      known.get(name) === null ? [[name, ledger.device(name)?.id ?? null] as const] : [],
-    ),
-  );
-  const histories = new Map(
-    ledger.slots
-      .historiesOf(
-        [...ids.values()].filter((id) => id !== null),
-        nowMs,
-      )
-      .map((history) => [history.deviceId, history]),
-  );
   const running = new Map(ledger.running().map((run) => [run.deviceId, run]));
-  const lines: Parameters<typeof statusOf>[0][number][] = [];
-  for (const [index, device] of chosen.entries()) {
-    if (index % devicesAtOnce === devicesAtOnce - 1) await setImmediate();
-    const id = ids.get(device.name) ?? known.get(device.name)?.history.deviceId ?? null;
-    const nobody = { upSinceMs: nowMs, paused: false, absences: [], running: running.get(id ?? '') ?? null };
-    const here = known.get(device.name) ?? nobody;
-    const history = 'history' in here ? here.history : (histories.get(id ?? '') ?? null);
-    lines.push({ ...device, known: id, schedule: standingOf(calendar, device, history, here, nowMs) });
+  const archived = ledger.archives.standings();
+  // One question for a fleet; a device that is asked about by itself may have had another name.
+  const ids =
+    present === null && chosen.length > 1
+      ? new Map(ledger.devices().map(({ name, id }) => [name, id]))
+      : new Map<string, string>();
+  const idOf = (name: string): string | null => ids.get(name) ?? ledger.device(name)?.id ?? null;
+  for (let from = 0; from < chosen.length; from += devicesAtOnce) {
+    if (from > 0) await setImmediate();
+    const some = chosen.slice(from, from + devicesAtOnce);
+    const lines = onSchedule(some, ledger, idOf, running, present, nowMs);
+    yield statusesOf(lines, ledger, archived);
   }
   const inInventory = new Set(devices.map(({ name }) => name));
+  const lines: Line[] = [];
   for (const name of wanted) {
     const gone = inInventory.has(name) ? null : ledger.device(name);
     if (gone?.name !== name) continue;
     const { id, platform, group } = gone;
     lines.push({ name, platform, group, enabled: false, archives: [], known: id, schedule: notOnSchedule });
   }
-  return statusOf(lines, ledger.summaries(), ledger.archives.standings());
+  yield statusesOf(lines, ledger, archived);
+}
+
+type Line = Parameters<typeof statusOf>[0][number];
+
+function onSchedule(
+  devices: readonly PlannedDevice[],
+  ledger: Ledger,
+  idOf: (name: string) => string | null,
+  running: ReadonlyMap<string, RunRow>,
+  present: Scheduler['present'] | null,
+  nowMs: number,
+): readonly Line[] {
+  const known = new Map(devices.map(({ name }) => [name, present?.(name) ?? null]));
+  const ids = new Map<string, string | null>(
+    devices.flatMap(({ name }) => (known.get(name) === null ? [[name, idOf(name)] as const] : [])),
+  );
+  const asked = [...ids.values()].filter((id) => id !== null);
+  const histories = new Map(
+    (asked.length === 0 ? [] : ledger.slots.historiesOf(asked, nowMs)).map((history) => [
+      history.deviceId,
+      history,
+    ]),
+  );
+  return devices.map((device) => {
+    const { name, platform, group, enabled, archives } = device;
+    const id = ids.get(name) ?? known.get(name)?.history.deviceId ?? null;
+    const nobody = { upSinceMs: nowMs, paused: false, absences: [], running: running.get(id ?? '') ?? null };
+    const here = known.get(name) ?? nobody;
+    const history = 'history' in here ? here.history : (histories.get(id ?? '') ?? null);
+    const schedule = standingOf(calendar, device, history, here, nowMs);
+    return { name, platform, group, enabled, archives, known: id, schedule };
+  });
+}
+
+function statusesOf(
+  lines: readonly Line[],
+  ledger: Ledger,
+  archived: Parameters<typeof statusOf>[2],
+): readonly DeviceStanding[] {
+  if (lines.length === 0) return [];
+  const summaries = ledger.summaries(lines.flatMap(({ known }) => known ?? []));
+  return statusOf(lines, summaries, archived).map((status, index) => {
+    const deviceId = lines[index]?.known ?? null;
+    return { status, deviceId, summary: summaries.get(deviceId ?? '') ?? null };
+  });
 }
 
 export async function runs(context: Context, filter: RunsFilter): Promise<readonly RunEntry[]> {
@@ -180,8 +234,8 @@ export async function compareTexts(
 ): Promise<Comparison> {
   const configuration = await context.configuration();
   const state = await context.state();
-  const { outline } = driverOf(configuration, knownDevice(state, device).platform);
-  const diff = diffText(before, after, outline(before), outline(after), { context: contextLines });
+  const driver = driverOf(configuration, knownDevice(state, device).platform);
+  const diff = await diffAside(driver, before, after);
   const note = after.includes('<secret:rotating>')
     ? 'secrets shown as <secret:rotating> are encrypted anew at every reading: a change of one cannot be seen'
     : null;

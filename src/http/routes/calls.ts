@@ -4,7 +4,7 @@ import type { FastifyInstance, FastifyReply } from 'fastify';
 import type { Fleet, Services } from '../../cli/services.ts';
 import type { Clock } from '../../core/clock.ts';
 import { refuse } from '../app.ts';
-import { bodySchema, type Call, type CallName, calls, usualBodyBytes, withoutLiterals } from '../calls.ts';
+import { bodySchema, type Call, type CallName, calls, namesIn, usualBodyBytes } from '../calls.ts';
 import type { HttpSources } from '../sources.ts';
 import { decode, encode } from '../wire.ts';
 import { errorToSend, isExpected, statusOf } from '../wire-errors.ts';
@@ -50,7 +50,7 @@ export function addCalls(app: FastifyInstance, sources: HttpSources, clock: Cloc
     try {
       const method = sources.services[name] as (...given: readonly unknown[]) => Promise<unknown>;
       const result = await method.apply(sources.services, [...args]);
-      const shown = name === 'fleet' ? withoutLiterals(result as Fleet) : result;
+      const shown = name === 'fleet' ? namesIn(result as Fleet) : result;
       return reply.type('application/json').send(encode(shown));
     } catch (error) {
       return reply.code(statusOf(error)).send({ error: told(error) });

@@ -232,6 +232,28 @@ describe('sizing', () => {
     expect(tight.map(({ message }) => message)).toEqual([expect.stringContaining('raise workers')]);
   });
 
+  it('counts a year of git, and what retention leaves of sealed copies and archives', async () => {
+    fleet(10, '0 2 * * *');
+    const year = (await check()).sizing.disk;
+    expect(year).toMatchObject({ archiveBytes: 0, measured: false });
+    expect(year.gitBytes).toBe(10 * 365 * 20_000);
+    expect(year.sealedBytes).toBe(10 * 366 * 20_000);
+    settings((text) => `${text}\nretention: { sealed: 30d }\n`);
+    const month = (await check()).sizing.disk;
+    expect(month).toMatchObject({ gitBytes: year.gitBytes, sealedBytes: 10 * 31 * 20_000 });
+    const archive = 'options: { ucs: { schedule: "0 3 * * 0", passphrase: { env: RM_PASSWORD } } }';
+    writeFileSync(
+      file('devices.yaml'),
+      `credentials:\n  readonly: { username: backup, password: { env: RM_PASSWORD } }\ndevices:\n  - { name: lb1, platform: f5_bigip, host: 192.0.2.9, credentials: readonly, ${archive} }\n`,
+    );
+    const { archiveBytes } = (await check()).sizing.disk;
+    expect([4, 5].map((sundays) => sundays * 20_000_000)).toContain(archiveBytes);
+    settings((text) =>
+      text.replace(/ {2}recipients:\n {4}- age1\S+\n/, '').replace('secrets:', 'secrets:\n  in_git: keep'),
+    );
+    expect((await check()).sizing.disk).toMatchObject({ sealedBytes: 0, archiveBytes: 0 });
+  });
+
   it('is silent where they can', async () => {
     fleet(20, '0 2 * * *');
     expect((await check()).warnings.filter(({ path }) => path === 'workers')).toEqual([]);

@@ -201,3 +201,20 @@ describe('restore', () => {
     await expect(services.restore('fw1', 'running-config', null, other)).rejects.toThrow();
   });
 });
+
+describe('a comparison of two texts', () => {
+  it('of 50 000 lines each, in another order, keeps nobody waiting who asks for something else', async () => {
+    await ran('changed', 'r1', 'text\n', 1 * dayMs);
+    const line = (index: number) => `object ${index}\n`;
+    const before = Array.from({ length: 50_000 }, (_, index) => line(index)).join('');
+    const after = Array.from({ length: 50_000 }, (_, index) => line((index * 7919) % 50_000)).join('');
+    const order: string[] = [];
+    const compared = services.compare('fw1', before, after).then(({ diff }) => order.push(diff.kind));
+    for (let asked = 0; asked < 20; asked++) {
+      await services.status(['fw1']);
+      order.push('status');
+    }
+    await compared;
+    expect(order).toEqual([...Array(20).fill('status'), 'too-different']);
+  });
+});
