@@ -79,8 +79,7 @@ export class LargeBench {
 
   async #roundsman(args: readonly string[]): Promise<{ stdout: string; peakBytes: number }> {
     const { PATH = '', HOME = '' } = process.env;
-    const extra = process.env.BENCH_NODE_OPTIONS?.split(' ') ?? [];
-    const child = spawn(process.execPath, [...extra, program, ...args], {
+    const child = spawn(process.execPath, [program, ...args], {
       cwd: this.#dir,
       env: { PATH, HOME, BENCH_PASSWORD: 'unused', ROUNDSMAN_CONFIG: join(this.#dir, 'roundsman.yaml') },
       stdio: ['ignore', 'pipe', 'pipe'],
