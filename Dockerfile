@@ -32,6 +32,8 @@ LABEL org.opencontainers.image.title="roundsman" \
       org.opencontainers.image.revision="${REVISION}" \
       org.opencontainers.image.created="${CREATED}"
 
+# A heap for each thread keeps what was freed in all of them: an eighth of the memory, for nothing.
+ENV MALLOC_ARENA_MAX=1
 # By number, so that an orchestrator can see that it is not root.
 USER 10001:10001
 VOLUME ["/var/lib/roundsman"]

@@ -112,7 +112,8 @@ async function ended(child: ChildProcess): Promise<void> {
 
 function environment(place: Workplace): NodeJS.ProcessEnv {
   const { PATH, HOME } = process.env;
-  return { PATH, HOME, ROUNDSMAN_CONFIG: place.config, COLUMNS: '120' };
+  // As the unit and the image have it.
+  return { PATH, HOME, ROUNDSMAN_CONFIG: place.config, COLUMNS: '120', MALLOC_ARENA_MAX: '1' };
 }
 
 function get(port: number, path: string): Promise<{ status: number; body: string }> {

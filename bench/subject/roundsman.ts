@@ -52,9 +52,13 @@ export async function startSubject(fleet: Fleet, workers: number): Promise<Subje
   };
 }
 
-/** A configuration of this fleet in which nothing falls due by itself. */
-export async function workplaceOf(fleet: Fleet, workers: number): Promise<Workplace> {
-  const place = await makeWorkplace(1, 1, quietSlot(Date.now()).schedule);
+/** A configuration of this fleet; without a `schedule` nothing falls due by itself. */
+export async function workplaceOf(
+  fleet: Fleet,
+  workers: number,
+  schedule = quietSlot(Date.now()).schedule,
+): Promise<Workplace> {
+  const place = await makeWorkplace(1, 1, schedule);
   appendFileSync(place.config, `workers: ${workers}\nlog: { level: warn }\n`);
   writeFileSync(join(place.dir, 'password'), `${account.password}\n`, { mode: 0o600 });
   writeFileSync(join(place.dir, 'devices.yaml'), inventoryOf(fleet));

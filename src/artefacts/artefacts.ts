@@ -17,6 +17,8 @@ export interface Artefacts {
   sealStream(): Promise<Sealing>;
   /** The sealed bytes. Throws OperationError where the file is gone or no longer has this digest. */
   read(digest: string): Promise<Buffer>;
+  /** Whether the file of this digest is there; what is in it, `read` tells. */
+  has(digest: string): Promise<boolean>;
   /** Where the file of this digest lies, for messages. */
   path(digest: string): string;
   /** Removes a sealed copy that nothing refers to any more; does nothing where it is gone. */

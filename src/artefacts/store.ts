@@ -1,5 +1,15 @@
 import { createHash, randomBytes } from 'node:crypto';
-import { type FileHandle, mkdir, open, readdir, readFile, rename, rm, statfs } from 'node:fs/promises';
+import {
+  access,
+  type FileHandle,
+  mkdir,
+  open,
+  readdir,
+  readFile,
+  rename,
+  rm,
+  statfs,
+} from 'node:fs/promises';
 import { dirname, join, resolve } from 'node:path';
 import { promisify } from 'node:util';
 import { gzip } from 'node:zlib';
@@ -71,6 +81,11 @@ export function openArtefacts(options: { dir: string; recipients: readonly strin
       }
       return sealed;
     },
+    has: (digest) =>
+      access(path(digest)).then(
+        () => true,
+        () => false,
+      ),
     async remove(digest) {
       await guarded(path(digest), async () => {
         await rm(path(digest), { force: true });

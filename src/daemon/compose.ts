@@ -2,7 +2,6 @@ import { generateIdentity } from '../artefacts/unseal.ts';
 import type { Services, ServicesOptions } from '../cli/services.ts';
 import { type Clock, systemClock } from '../core/clock.ts';
 import { createContext, type OwnedContext } from './context.ts';
-import { runDaemon } from './daemon.ts';
 import { writeFirstConfiguration } from './init.ts';
 import { remoteStatuses } from './replication.ts';
 import { backup, reachAll, release } from './services/backup.ts';
@@ -31,13 +30,17 @@ export function localServices(
 ): Services {
   return {
     init: (dir) => writeFirstConfiguration(dir, generateIdentity),
-    daemon: (signals) => runDaemon(context, localServices(context, env), signals, env),
+    async daemon(signals) {
+      // What answers HTTP and counts for it is loaded by the daemon alone: a fifth of what a command takes to begin.
+      const { runDaemon } = await import('./daemon.ts');
+      return runDaemon(context, localServices(context, env), signals, env);
+    },
     async fleet() {
       const { devices, groups, warnings } = await context.configuration();
       const { ledger } = await context.state();
       const names = new Set(devices.map((device) => device.name));
-      const gone = ledger.devices().map((device) => device.name);
-      return { devices, groups, gone: gone.filter((name) => !names.has(name)), warnings };
+      const gone = [...ledger.idsByName().keys()].filter((name) => !names.has(name));
+      return { devices, groups, gone, warnings };
     },
     exportState: (dir, watch) => exportState(context, dir, watch),
     importState: (dir, watch) => importState(context, dir, watch),

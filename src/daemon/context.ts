@@ -25,7 +25,8 @@ import { shareRepository } from './readers.ts';
 import { recoverLeftovers } from './services/backup.ts';
 import { type Configuration, type Context, registerFleet, type State } from './services/context.ts';
 import { rebuildLedger, settleLives } from './services/lives.ts';
-import { findSettings, loadSettings, type Settings } from './settings.ts';
+import { loadSettings, type Settings } from './settings.ts';
+import { findSettings } from './settings-file.ts';
 import { type CommitSink, timedRepository } from './timed-repository.ts';
 
 type Environment = Readonly<Record<string, string | undefined>>;
@@ -92,7 +93,10 @@ export function createContext(options: ServicesOptions, env: Environment, clock:
   });
   const context: OwnedContext = {
     clock,
-    readSecret: createSecretReader(env, clock, async () => (await configuration()).settings.vault),
+    readSecret: createSecretReader(env, clock, async () => {
+      const { settings, secretVariables } = await configuration();
+      return { vault: settings.vault, secretVariables };
+    }),
     configuration: () => configuration(),
     state,
     changing,
@@ -127,7 +131,7 @@ async function readConfiguration(
   const drivers = await loadDrivers();
   const file = findSettings(options.configFile, env, existsSync);
   const settings = loadSettings(file);
-  const { devices, retired, groups, warnings } = loadInventory(settings.inventory, {
+  const { secretVariables, warnings, ...inventory } = loadInventory(settings.inventory, {
     defaults: settings,
     platforms: [...drivers.keys()],
     choices: new Map(
@@ -140,7 +144,14 @@ async function readConfiguration(
     nowMs: clock.nowMs(),
     vault: settings.vault !== null,
   });
-  return { file, settings, devices, retired, groups, warnings: [...settings.warnings, ...warnings], drivers };
+  return {
+    ...inventory,
+    file,
+    settings,
+    secretVariables: [...settings.secretVariables, ...secretVariables],
+    warnings: [...settings.warnings, ...warnings],
+    drivers,
+  };
 }
 
 async function openState(

@@ -165,7 +165,7 @@ function pinned(device: Device, state: State): boolean {
 
 function allowing(devices: readonly Device[], algorithm: string): number {
   const allowed = ({ ssh }: Pick<Device, 'ssh'>) => ssh.allow.includes(algorithm) || ssh.profile === 'legacy';
-  return devices.filter((device) => [device, ...device.jump].some(allowed)).length;
+  return devices.filter((device) => allowed(device) || device.jump.some(allowed)).length;
 }
 
 function heldBack(devices: readonly Device[], gate: LoginGate | undefined): ReadonlyMap<string, boolean> {

@@ -5,6 +5,7 @@ import type { ChangeOrigin, RunEnded, Trigger } from '../core/run.ts';
 import { artefactPath } from '../gitstore/paths.ts';
 import type { MetricsSink } from '../metrics/sink.ts';
 import { withAttempts } from '../pipeline/attempts.ts';
+import { createReadBefore } from '../pipeline/read-before.ts';
 import { createRoom } from '../pipeline/room.ts';
 import { type BackupHands, runBackup } from '../pipeline/run-backup.ts';
 import { createCalendar } from '../scheduler/calendar.ts';
@@ -61,6 +62,7 @@ export async function createRunner(
   const vault = await openVault(settings, context);
   const calendar = createCalendar();
   const room = createRoom(workBytes);
+  const readBefore = createReadBefore();
   const gate = createLoginGate({ clock, ledger: state.ledger, readSecret, key: vault.fingerprintKey });
 
   const run = async (job: Job): Promise<RunEnded> => {
@@ -73,6 +75,7 @@ export async function createRunner(
       ...state,
       ...vault,
       room,
+      readBefore,
       artefactPath,
       clock,
       inGit: configuration.settings.secrets.inGit,

@@ -3,10 +3,11 @@ import { dirname, isAbsolute, relative, resolve, sep } from 'node:path';
 import { z } from 'zod';
 import { validRecipient } from '../artefacts/unseal.ts';
 import type { SecretRef } from '../core/device.ts';
-import { InvalidConfiguration, type Problem, UsageError } from '../core/errors.ts';
+import { InvalidConfiguration, type Problem } from '../core/errors.ts';
 import { planKeys } from '../inventory/inventory-schema.ts';
 import type { Defaults } from '../inventory/precedence.ts';
 import { judged, listOf, Reader, section } from '../inventory/schema.ts';
+import { secretVariables } from '../inventory/secret-variables.ts';
 import { choice, duration, path, secretReference, whole } from '../inventory/values.ts';
 import { blameVaultReferences, type VaultSettings, vaultSection } from '../inventory/vault-settings.ts';
 import { inOrder, readYaml } from '../inventory/yaml.ts';
@@ -14,6 +15,7 @@ import type { ChangeTiming } from '../syslog/changes.ts';
 import type { Address } from '../syslog/listener.ts';
 import { gitRemotes, type RemoteSettings } from './git-remotes.ts';
 import { type HttpSettings, httpKeys, toHttpSettings } from './http-settings.ts';
+import { settingsBytes, usualStateDir } from './settings-file.ts';
 
 /** What `syslog:` says; null: not listened on. */
 export interface SyslogSettings extends ChangeTiming {
@@ -63,6 +65,8 @@ export interface Settings extends Defaults {
   };
   /** How HashiCorp Vault is reached; null: no secret lies there. */
   readonly vault: VaultSettings | null;
+  /** Environment variables that hold secrets. */
+  readonly secretVariables: readonly string[];
   /** How long each is kept. */
   readonly retention: { readonly sealedMs: number; readonly runsMs: number; readonly transcriptsMs: number };
   /** `failed`: a redacted transcript of each failed run is kept. */
@@ -71,39 +75,12 @@ export interface Settings extends Defaults {
   readonly warnings: readonly Problem[];
 }
 
-const maxBytes = 1024 * 1024;
 /** The address of a unix socket has room for this many bytes on Linux; a longer one cannot be bound. */
 const socketPathBytes = 107;
-const usualPlaces = ['/etc/roundsman/roundsman.yaml', './config/roundsman.yaml'] as const;
-
-/**
- * The settings file to read: `explicit` (--config), else $ROUNDSMAN_CONFIG, else the first of the usual
- * places that exists. Throws UsageError where there is none.
- */
-export function findSettings(
-  explicit: string | null,
-  env: Readonly<Record<string, string | undefined>>,
-  exists: (file: string) => boolean,
-): string {
-  const told = explicit ?? env.ROUNDSMAN_CONFIG ?? '';
-  if (explicit !== null || told !== '') {
-    if (told !== '' && exists(told)) return told;
-    throw new UsageError(
-      `${explicit === null ? '$ROUNDSMAN_CONFIG' : '--config'} names a file that does not exist: ${told}`,
-      'name an existing file, or make a first configuration: roundsman init DIR',
-    );
-  }
-  const found = usualPlaces.find(exists);
-  if (found !== undefined) return found;
-  throw new UsageError(
-    `no configuration found: there is neither ${usualPlaces.join(' nor ')}`,
-    'make one with `roundsman init DIR`, or name yours with --config FILE or $ROUNDSMAN_CONFIG',
-  );
-}
 
 /** Reads a settings file. Throws InvalidConfiguration with every mistake in it, in the order of its lines. */
 export function loadSettings(file: string): Settings {
-  const document = readYaml(file, maxBytes);
+  const document = readYaml(file, settingsBytes);
   const reader = new Reader(file, document);
   const read = reader.readEach(settingsShape(dirname(resolve(file))), document.value);
   const { secrets, state_dir } = read;
@@ -118,7 +95,10 @@ export function loadSettings(file: string): Settings {
   if (reader.problems.length > 0 || web === null) throw new InvalidConfiguration(inOrder(reader.problems));
   // Every key was read: each has a default, and there are no problems.
   const written = read as Required<typeof read>;
-  return toSettings(written, web.http, [...warningsOf(reader, written), ...web.warnings]);
+  return {
+    ...toSettings(written, web.http, [...warningsOf(reader, written), ...web.warnings]),
+    secretVariables: secretVariables(document.value),
+  };
 }
 
 type Shape = ReturnType<typeof settingsShape>;
@@ -130,7 +110,7 @@ function settingsShape(dir: string) {
   const day = 24 * 60 * minute;
   const plan = planKeys();
   return {
-    state_dir: path(dir).default('/var/lib/roundsman'),
+    state_dir: path(dir).default(usualStateDir),
     socket: socketPath(dir).nullable().default(null),
     inventory: path(dir).default(resolve(dir, 'devices.yaml')),
     workers: whole(1, 1000).default(32),
@@ -190,7 +170,11 @@ function withDefaults<Keys extends z.ZodRawShape>(keys: Keys) {
   return z.preprocess((value) => value ?? {}, section(keys));
 }
 
-function toSettings(written: Written, http: HttpSettings, warnings: readonly Problem[]): Settings {
+function toSettings(
+  written: Written,
+  http: HttpSettings,
+  warnings: readonly Problem[],
+): Omit<Settings, 'secretVariables'> {
   return {
     stateDir: written.state_dir,
     socket: written.socket,

@@ -1,6 +1,8 @@
 import { existsSync } from 'node:fs';
-import { join } from 'node:path';
-import { findSettings, loadSettings } from './settings.ts';
+import { dirname, join, resolve } from 'node:path';
+import { isMapping } from '../inventory/mapping.ts';
+import { readYaml } from '../inventory/yaml.ts';
+import { findSettings, settingsBytes, usualStateDir } from './settings-file.ts';
 
 type Environment = Readonly<Record<string, string | undefined>>;
 
@@ -13,9 +15,16 @@ export function socketPath(settings: { socket: string | null; stateDir: string }
 }
 
 /**
- * Where a daemon would answer; needs the settings alone, so that a mistake in the inventory is in nobody's way.
- * `configFile` null: the usual places decide. Throws InvalidConfiguration, UsageError where there are no settings.
+ * Where a daemon would answer. Looks at two keys of the settings alone: a mistake elsewhere is in nobody's way, and to
+ * load what judges all of them takes longer than most answers. `configFile` null: the usual places decide. Throws
+ * InvalidConfiguration where the file is no YAML, UsageError where there is none.
  */
 export function findSocket(configFile: string | null, env: Environment): string {
-  return socketPath(loadSettings(findSettings(configFile, env, existsSync)), env);
+  const file = findSettings(configFile, env, existsSync);
+  const { value } = readYaml(file, settingsBytes);
+  const written = (key: string): string | null => {
+    const told = isMapping(value) ? value[key] : null;
+    return typeof told === 'string' ? resolve(dirname(resolve(file)), told) : null;
+  };
+  return socketPath({ socket: written('socket'), stateDir: written('state_dir') ?? usualStateDir }, env);
 }

@@ -2,7 +2,8 @@ import { dirname, resolve } from 'node:path';
 import type { Problem } from '../core/errors.ts';
 import { parseHash } from '../http/bcrypt.ts';
 import type { ServerTls } from '../http/tls.ts';
-import { type Blame, isMapping, judged, Reader, section } from '../inventory/schema.ts';
+import { isMapping } from '../inventory/mapping.ts';
+import { type Blame, judged, Reader, section } from '../inventory/schema.ts';
 import { choice, flag, path } from '../inventory/values.ts';
 import { readYaml } from '../inventory/yaml.ts';
 

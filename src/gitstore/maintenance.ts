@@ -14,9 +14,10 @@ const abandonedMs = 60 * 60_000;
  * removed only after its pack is there. Throws BackupError `store.*`.
  */
 export async function maintain(git: Git, signal: AbortSignal | null): Promise<void> {
-  const packs = join(git.dir, 'objects/pack');
+  const objects = join(git.dir, 'objects');
+  const packs = join(objects, 'pack');
   const isEnded = (): boolean => signal?.aborted ?? false;
-  await removeAbandoned(packs);
+  await removeAbandoned(objects);
   if (isEnded()) return;
   const child = git.start([
     // One of two processors stays free for the backups.
@@ -44,14 +45,20 @@ function setLow(pid: number | undefined): void {
   }
 }
 
-/** What a packing that was killed left: it may be as large as the repository. */
-async function removeAbandoned(packs: string): Promise<void> {
+/**
+ * What a git that was killed left: of a packing it may be as large as the repository, of a commit it is an object, and
+ * nothing else ever looks at either. `git prune` removes the same names, and with them what no ref leads to.
+ */
+async function removeAbandoned(objects: string): Promise<void> {
   const before = Date.now() - abandonedMs;
-  for (const name of await readdir(packs).catch((): string[] => [])) {
-    if (!/^(?:\.tmp-|tmp_)/.test(name)) continue;
-    const file = join(packs, name);
-    const { mtimeMs } = (await stat(file).catch(() => null)) ?? { mtimeMs: Number.POSITIVE_INFINITY };
-    if (mtimeMs < before) await rm(file, { force: true }).catch(() => {});
+  for (const dir of await readdir(objects).catch((): string[] => [])) {
+    const temporary = dir === 'pack' ? /^(?:\.tmp-|tmp_)/ : /^tmp_obj_/;
+    for (const name of await readdir(join(objects, dir)).catch((): string[] => [])) {
+      if (!temporary.test(name)) continue;
+      const file = join(objects, dir, name);
+      const { mtimeMs } = (await stat(file).catch(() => null)) ?? { mtimeMs: Number.POSITIVE_INFINITY };
+      if (mtimeMs < before) await rm(file, { force: true }).catch(() => {});
+    }
   }
 }
 

@@ -14,6 +14,11 @@ export function reading(git: Git): Pick<Repository, 'findRun' | 'messages'> {
     allowEnvironment: Object.keys(environment),
     // For GIT_CONFIG_GLOBAL=/dev/null, which is stricter than none.
     unsafe: { allowUnsafeConfigPaths: true },
+    // simple-git takes a git that was killed for one that found nothing: a run would be committed a second time.
+    errors: (error, { exitCode, stdErr }) => {
+      if (error !== undefined || exitCode === 0) return error;
+      return new Error(Buffer.concat(stdErr).toString('utf8') || 'git came to no end of its own');
+    },
   }).env(environment);
 
   /** simple-git throws with what git said; a reader's failure has no exit code there. */

@@ -15,9 +15,11 @@ import {
   type Known,
   sharedSchema,
 } from './inventory-schema.ts';
+import { isMapping } from './mapping.ts';
 import { type Choices, type Chosen, OptionReader, type Stated } from './options.ts';
 import { type Defaults, jumpOf, type PlannedDevice, resolveDevice } from './precedence.ts';
-import { isMapping, Reader } from './schema.ts';
+import { Reader } from './schema.ts';
+import { secretVariables } from './secret-variables.ts';
 import { listIfShort, nameProblem } from './values.ts';
 import { blameVaultReferences } from './vault-settings.ts';
 import { inOrder, type Path, readYaml } from './yaml.ts';
@@ -55,6 +57,8 @@ export interface Inventory {
   readonly retired: readonly Retirement[];
   /** Every group that is declared or used, `default` included where a device is in it; sorted. */
   readonly groups: readonly string[];
+  /** Environment variables that hold secrets. */
+  readonly secretVariables: readonly string[];
   /** Things that work and deserve a look. */
   readonly warnings: readonly Problem[];
 }
@@ -121,6 +125,7 @@ export function loadInventory(file: string, options: InventoryOptions): Inventor
     devices,
     retired,
     groups: [...new Set([...Object.keys(top.groups), ...devices.map((device) => device.group)])].sort(),
+    secretVariables: secretVariables(document.value),
     warnings: [
       ...secretWarnings(reader, credentials, devices),
       ...stated.warnings,

@@ -3,7 +3,8 @@ import type { ArchivePlan, Device, SecretRef } from '../core/device.ts';
 import type { Problem } from '../core/errors.ts';
 import { nearest } from '../core/nearest.ts';
 import type { OptionSpec } from '../drivers/driver.ts';
-import { isMapping, judged, type Reader, section } from './schema.ts';
+import { isMapping } from './mapping.ts';
+import { judged, type Reader, section } from './schema.ts';
 import { choice, flag, listIfShort, schedule, secret, text } from './values.ts';
 import type { Path } from './yaml.ts';
 

@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import type { Problem } from '../core/errors.ts';
 import { nearest } from '../core/nearest.ts';
+import { isMapping } from './mapping.ts';
 import { type Path, showPath, type YamlDocument } from './yaml.ts';
 
 /** What is wrong with one value. */
@@ -62,11 +63,6 @@ export function listOf<Item extends z.ZodType>(item: Item) {
   return z.array(item, {
     error: (issue) => (issue.input === undefined ? 'is missing; expected a list' : 'expected a list'),
   });
-}
-
-/** Whether `value` is a mapping of a document. */
-export function isMapping(value: unknown): value is Record<string, unknown> {
-  return typeof value === 'object' && value !== null && !Array.isArray(value);
 }
 
 /** Reads one file piece by piece and collects what is wrong, so that one mistake hides no other. */

@@ -17,24 +17,32 @@ const maxBytes = 64 * 1024;
 
 type Environment = Readonly<Record<string, string | undefined>>;
 
+/** What the configuration says of secrets, as it is now. */
+export interface SecretSettings {
+  /** How Vault is reached; null where it is not. */
+  readonly vault: VaultSettings | null;
+  /** Environment variables that hold secrets: a helper command is not given them. */
+  readonly secretVariables: readonly string[];
+}
+
 /**
  * The value behind a reference, read anew at each call, so that a rotated secret needs no restart; one of Vault
- * can be a few seconds old. `vault` tells how Vault is reached now, null where it is not. The reader throws
- * BackupError `inventory.secret-unavailable`, which names the place and never the value.
+ * can be a few seconds old. The reader throws BackupError `inventory.secret-unavailable`, which names the place and
+ * never the value.
  */
 export function createSecretReader(
   env: Environment,
   clock: Clock = systemClock,
-  vault: () => Promise<VaultSettings | null> = async () => null,
+  settings: () => Promise<SecretSettings> = async () => ({ vault: null, secretVariables: [] }),
 ): (ref: SecretRef) => Promise<string> {
   let opened: { readonly settings: VaultSettings; readonly reader: VaultReader } | null = null;
 
   async function readVault(secret: VaultSecret, unavailable: Unavailable): Promise<string> {
-    const settings = await vault();
-    if (settings === null) return unavailable('the settings do not say how to reach Vault', 'unreachable');
+    const { vault } = await settings();
+    if (vault === null) return unavailable('the settings do not say how to reach Vault', 'unreachable');
     // A reload can name another one; its login and what was read from it go with it.
-    if (opened === null || !isDeepStrictEqual(opened.settings, settings))
-      opened = { settings, reader: createVaultReader(settings, readSecret, clock) };
+    if (opened === null || !isDeepStrictEqual(opened.settings, vault))
+      opened = { settings: vault, reader: createVaultReader(vault, readSecret, clock) };
     try {
       return await opened.reader.read(secret);
     } catch (error) {
@@ -52,9 +60,19 @@ export function createSecretReader(
       );
     };
     const value =
-      'vault' in ref ? await readVault(ref.vault, unavailable) : await read(ref, env, clock, unavailable);
+      'vault' in ref
+        ? await readVault(ref.vault, unavailable)
+        : 'command' in ref
+          ? await runCommand(ref.command, await helperEnvironment(), clock, unavailable)
+          : await read(ref, env, unavailable);
     if (Buffer.byteLength(value) > maxBytes) return unavailable(`is larger than ${maxBytes} bytes`);
     return value === '' ? unavailable('is empty') : value;
+  }
+
+  /** Ours without the secrets of others. */
+  async function helperEnvironment(): Promise<NodeJS.ProcessEnv> {
+    const { secretVariables } = await settings();
+    return Object.fromEntries(Object.entries(env).filter(([name]) => !secretVariables.includes(name)));
   }
 
   return readSecret;
@@ -73,15 +91,13 @@ function place(ref: SecretRef): string {
 }
 
 async function read(
-  ref: Exclude<SecretRef, { vault: VaultSecret }>,
+  ref: Exclude<SecretRef, { vault: VaultSecret } | { command: readonly string[] }>,
   env: Environment,
-  clock: Clock,
   unavailable: Unavailable,
 ): Promise<string> {
   if ('literal' in ref) return ref.literal;
   if ('env' in ref) return env[ref.env] ?? unavailable('is not set');
   if ('file' in ref) return await readSecretFile(ref.file, true, unavailable);
-  if ('command' in ref) return await runCommand(ref.command, clock, unavailable);
   const directory = env.CREDENTIALS_DIRECTORY;
   if (directory === undefined || directory === '')
     return unavailable('$CREDENTIALS_DIRECTORY is not set: the unit needs LoadCredential=');
@@ -119,7 +135,12 @@ async function readSecretFile(path: string, checkMode: boolean, unavailable: Una
   return decode(bytes, unavailable).replace(/\r?\n$/, '');
 }
 
-function runCommand(argv: readonly string[], clock: Clock, unavailable: Unavailable): Promise<string> {
+function runCommand(
+  argv: readonly string[],
+  env: NodeJS.ProcessEnv,
+  clock: Clock,
+  unavailable: Unavailable,
+): Promise<string> {
   const { promise, resolve, reject } = Promise.withResolvers<string>();
   const settle = (value: () => string): void => {
     try {
@@ -133,7 +154,7 @@ function runCommand(argv: readonly string[], clock: Clock, unavailable: Unavaila
   const child = execFile(
     program,
     rest,
-    { encoding: 'buffer', maxBuffer: maxBytes, shell: false, windowsHide: true },
+    { env, encoding: 'buffer', maxBuffer: maxBytes, shell: false, windowsHide: true },
     // stderr is dropped: helpers print what they were asked for.
     (error, stdout) => {
       timer.cancel();

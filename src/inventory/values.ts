@@ -4,7 +4,8 @@ import type { SecretRef } from '../core/device.ts';
 import { clip, harmless } from '../core/display.ts';
 import { nearest } from '../core/nearest.ts';
 import { cronProblem } from './cron.ts';
-import { type Blame, isMapping, judged, section } from './schema.ts';
+import { isMapping } from './mapping.ts';
+import { type Blame, judged, section } from './schema.ts';
 
 /** A value as a message may show it. Never used for what could be a secret. */
 function quoted(value: unknown): string {

@@ -1,6 +1,6 @@
 import type { Clock } from '../core/clock.ts';
 import { type SecretRef, type VaultSecret, vaultPath } from '../core/device.ts';
-import { isMapping } from './schema.ts';
+import { isMapping } from './mapping.ts';
 import { askVault, type VaultAnswer, VaultRefusal, type VaultRequest } from './vault-http.ts';
 import { createVaultLogin, fieldOf, troubleOf } from './vault-login.ts';
 import type { VaultSettings } from './vault-settings.ts';

@@ -1,7 +1,7 @@
 import type { Clock } from '../core/clock.ts';
 import type { SecretRef } from '../core/device.ts';
 import { BackupError } from '../core/errors.ts';
-import { isMapping } from './schema.ts';
+import { isMapping } from './mapping.ts';
 import { type VaultAnswer, VaultRefusal, type VaultRequest } from './vault-http.ts';
 import type { VaultSettings } from './vault-settings.ts';
 

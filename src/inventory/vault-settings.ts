@@ -1,7 +1,8 @@
 import { isIP } from 'node:net';
 import { z } from 'zod';
 import type { SecretRef } from '../core/device.ts';
-import { isMapping, judged, type Reader, section } from './schema.ts';
+import { isMapping } from './mapping.ts';
+import { judged, type Reader, section } from './schema.ts';
 import { isVaultPath, path, referenceElsewhere, text } from './values.ts';
 import type { Path } from './yaml.ts';
 

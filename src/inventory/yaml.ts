@@ -114,11 +114,14 @@ function withoutValues(reason: string): string {
   return reason.replace(/^(tag name cannot contain such characters|undeclared tag handle).*/s, '$1');
 }
 
-/** Offset to 1-based line. YAML ends lines with LF, CR LF and CR. */
+/** Offset to 1-based line. YAML ends lines with LF, CR LF and CR. Most files have nothing that a line is asked for. */
 function lineIndex(text: string): (offset: number) => number {
-  const starts = [0];
-  for (const match of text.matchAll(/\r\n?|\n/g)) starts.push(match.index + match[0].length);
+  let starts: number[] | null = null;
   return (offset) => {
+    if (starts === null) {
+      starts = [0];
+      for (const match of text.matchAll(/\r\n?|\n/g)) starts.push(match.index + match[0].length);
+    }
     let low = 0;
     let high = starts.length - 1;
     while (low < high) {
@@ -132,7 +135,8 @@ function lineIndex(text: string): (offset: number) => number {
 
 /** Where a value stands, and where what is in it stands. */
 interface Place {
-  readonly line: number;
+  /** Offset in the text. */
+  readonly at: number;
   readonly items: Map<string | number, Place> | null;
 }
 
@@ -152,74 +156,74 @@ function compose(
   const path: (string | number)[] = [];
   let next = 0;
 
-  const report = (line: number, message: string): void => {
+  const report = (at: number, message: string): void => {
     if (problems.length > maxProblems) return;
     const more = problems.length === maxProblems;
     problems.push(
       more
         ? { file, path: '', line: null, message: 'has more mistakes than are listed here', nearest: null }
-        : { file, path: showPath(path), line, message, nearest: null },
+        : { file, path: showPath(path), line: lineAt(at), message, nearest: null },
     );
   };
 
-  /** `line` is where the reader looks first: the key, or the item. */
-  function node(line: number): Node {
+  /** `at` is where the reader looks first: the key, or the item. */
+  function node(at: number): Node {
     const event = events[next++];
     switch (event?.type) {
       case EVENT_ID.SCALAR:
-        properties(event, line);
-        return { value: scalar(text, event), place: { line, items: null } };
+        properties(event, at);
+        return { value: scalar(text, event), place: { at, items: null } };
       case EVENT_ID.SEQUENCE:
-        properties(event, line);
-        return sequence(line);
+        properties(event, at);
+        return sequence(at);
       case EVENT_ID.MAPPING:
-        properties(event, line);
-        return mapping(line);
+        properties(event, at);
+        return mapping(at);
       case EVENT_ID.ALIAS:
-        report(line, 'aliases (*name) are not supported; put a text that begins with * in quotes');
-        return { value: null, place: { line, items: null } };
+        report(at, 'aliases (*name) are not supported; put a text that begins with * in quotes');
+        return { value: null, place: { at, items: null } };
       default:
         throw new Error('js-yaml: an event is missing');
     }
   }
 
-  function properties(event: Exclude<Event, { type: 1 | 5 | 6 }>, line: number): void {
+  function properties(event: Exclude<Event, { type: 1 | 5 | 6 }>, at: number): void {
     if (event.tagStart !== -1)
-      report(line, 'tags (!name) are not supported; put a text that begins with ! in quotes');
+      report(at, 'tags (!name) are not supported; put a text that begins with ! in quotes');
     if (event.anchorStart !== -1)
-      report(line, 'anchors (&name) are not supported; put a text that begins with & in quotes');
+      report(at, 'anchors (&name) are not supported; put a text that begins with & in quotes');
   }
 
-  function sequence(line: number): Node {
+  function sequence(at: number): Node {
     const value: unknown[] = [];
     const items = new Map<string | number, Place>();
     while (events[next]?.type !== EVENT_ID.POP) {
       path.push(value.length);
-      const item = node(lineOfEvent(events[next], items.get(value.length - 1)?.line ?? line));
+      const item = node(offsetOf(events[next], items.get(value.length - 1)?.at ?? at));
       path.pop();
       items.set(value.length, item.place);
       value.push(item.value);
     }
     next++;
-    return { value, place: { line, items } };
+    return { value, place: { at, items } };
   }
 
-  function mapping(line: number): Node {
+  function mapping(at: number): Node {
     const value: Record<string, unknown> = Object.create(null);
     const items = new Map<string | number, Place>();
     while (events[next]?.type !== EVENT_ID.POP) {
       const keyEvent = events[next];
-      const keyLine = lineOfEvent(keyEvent, line);
-      const parsedKey = node(keyLine);
+      const keyAt = offsetOf(keyEvent, at);
+      const parsedKey = node(keyAt);
       // As it is written: a key such as 007 is a name, not a number.
       const key = keyEvent?.type === EVENT_ID.SCALAR ? getScalarValue(text, keyEvent) : null;
       path.push(key ?? '?');
-      const item = node(keyLine);
+      const item = node(keyAt);
       if (key === null) {
-        if (parsedKey.value !== null) report(keyLine, 'a key must be a text, not a list or a mapping');
-      } else if (key === '<<') report(keyLine, 'merge keys (<<) are not supported; write the keys out');
+        if (parsedKey.value !== null) report(keyAt, 'a key must be a text, not a list or a mapping');
+      } else if (key === '<<') report(keyAt, 'merge keys (<<) are not supported; write the keys out');
       else if (items.has(key))
-        report(keyLine, `the key is written twice, first in line ${items.get(key)?.line ?? line}`);
+        report(keyAt, `the key is written twice, first in line ${lineAt(items.get(key)?.at ?? at)}`);
       else {
         items.set(key, item.place);
         value[key] = item.value;
@@ -227,19 +231,22 @@ function compose(
       path.pop();
     }
     next++;
-    return { value, place: { line, items } };
+    return { value, place: { at, items } };
   }
 
   /** Where the first character of a node stands; `otherwise` for an empty one, which has none. */
-  function lineOfEvent(event: Event | undefined, otherwise: number): number {
+  function offsetOf(event: Event | undefined, otherwise: number): number {
     if (event === undefined || event.type === EVENT_ID.DOCUMENT || event.type === EVENT_ID.POP)
       return otherwise;
-    const starts = [event.anchorStart];
-    if (event.type !== EVENT_ID.ALIAS) starts.push(event.tagStart);
-    if (event.type === EVENT_ID.SCALAR) starts.push(event.valueStart);
-    else if (event.type !== EVENT_ID.ALIAS) starts.push(event.start);
-    const first = Math.min(...starts.filter((start) => start !== -1));
-    return Number.isFinite(first) ? lineAt(first) : otherwise;
+    let first = event.anchorStart;
+    const begins = (start: number): void => {
+      if (start !== -1 && (first === -1 || start < first)) first = start;
+    };
+    if (event.type !== EVENT_ID.ALIAS) {
+      begins(event.tagStart);
+      begins(event.type === EVENT_ID.SCALAR ? event.valueStart : event.start);
+    }
+    return first === -1 ? otherwise : first;
   }
 
   let root: Node | null = null;
@@ -249,9 +256,9 @@ function compose(
       next++;
       continue;
     }
-    const line = lineOfEvent(events[next], 1);
-    const document = node(line);
-    if (root !== null) report(line, 'holds a second document (after ---); only one is read');
+    const at = offsetOf(events[next], 0);
+    const document = node(at);
+    if (root !== null) report(at, 'holds a second document (after ---); only one is read');
     root ??= document;
   }
   if (problems.length > 0) throw new InvalidConfiguration(inOrder(problems));
@@ -260,23 +267,26 @@ function compose(
     value: root?.value ?? null,
     lineOf(wanted) {
       let place = root?.place;
-      let line = 1;
+      let at = 0;
       for (const step of wanted) {
         place = place?.items?.get(step);
         if (place === undefined) break;
-        line = place.line;
+        at = place.at;
       }
-      return line;
+      return lineAt(at);
     },
   };
 }
 
 const implicit = [nullCoreTag, boolCoreTag, intCoreTag, floatCoreTag] as const;
 
+/** How everything begins that is no text to the core schema; an empty value is null. */
+const mayMean = /^(?:$|[-+.0-9~nNtTfF])/;
+
 /** YAML 1.2's core schema: `yes` and `2026-01-31` are texts, `on` is no boolean. */
 function scalar(text: string, event: ScalarEvent): unknown {
   const source = getScalarValue(text, event);
-  if (event.style !== SCALAR_STYLE.PLAIN) return source;
+  if (event.style !== SCALAR_STYLE.PLAIN || !mayMean.test(source)) return source;
   for (const tag of implicit) {
     const value: unknown = tag.resolve(source, false, tag.tagName);
     if (value !== NOT_RESOLVED) return value;

@@ -1,4 +1,4 @@
-import { createHash } from 'node:crypto';
+import { hash } from 'node:crypto';
 import type { ChainRecord } from './ledger.ts';
 
 /** The hash before the first record. */
@@ -31,7 +31,7 @@ export function canonicalJson(value: unknown): string {
 
 /** SHA-256 over the previous hash and the record's UTF-8 bytes. */
 export function chainHash(previous: Uint8Array, record: string): Uint8Array {
-  return createHash('sha256').update(previous).update(record, 'utf8').digest();
+  return hash('sha256', Buffer.concat([previous, Buffer.from(record, 'utf8')]), 'buffer');
 }
 
 /**

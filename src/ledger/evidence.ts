@@ -1,4 +1,5 @@
 import { statSync } from 'node:fs';
+import type { SQLInputValue, SQLOutputValue, StatementSync } from 'node:sqlite';
 import { BackupError } from '../core/errors.ts';
 import { openToRead } from './database.ts';
 import type { ChainRecord } from './ledger.ts';
@@ -49,6 +50,9 @@ export interface SlotFact {
   readonly columns: Readonly<Record<string, unknown>>;
 }
 
+/** What is asked of every run that ended. */
+export type EndedRun = Omit<RunFact, 'commit' | 'columns'>;
+
 export interface StandingFact {
   readonly deviceId: string;
   readonly name: string;
@@ -77,12 +81,12 @@ export interface Evidence extends Disposable {
   slot(deviceId: string, slotMs: number): SlotFact | null;
 
   /** Every run that is not in progress. */
-  endedRuns(): Iterable<RunFact>;
+  endedRuns(): Iterable<EndedRun>;
   versions(): Iterable<VersionFact>;
   /** Sealed copies, then archives. */
   sealedFiles(): Iterable<SealedFact>;
   /** Every slot that has an end. */
-  endedSlots(): Iterable<SlotFact>;
+  endedSlots(): Iterable<Pick<SlotFact, 'deviceId' | 'slotMs'>>;
   /** Ended slots that no record of the chain tells of; slow, and needs room for a sort in the directory of temporary files. */
   unrecordedSlots(): Iterable<SlotFact>;
   standings(): readonly StandingFact[];
@@ -100,6 +104,12 @@ export interface Evidence extends Disposable {
   refresh(): void;
 }
 
+/** Values of one row, in the order in which a question names them. */
+type Cells = readonly (SQLOutputValue | undefined)[];
+
+/** Records come day by day, and each day leads to the rows of every device: those of a large fleet stay in memory. */
+const cacheKib = 96 * 1024;
+
 /** The condition of an index, which a question has to repeat. */
 const rare = `category NOT IN ('run', 'slot')`;
 
@@ -109,7 +119,37 @@ export function openEvidence(file: string): Evidence {
   const sql = { ...statementsOn(database, file), each };
   const isStill = !isLogged(file);
   const before = statSync(file);
-  database.exec('BEGIN');
+  database.exec(`PRAGMA cache_size = -${cacheKib}; BEGIN`);
+
+  /** Rows as lists: of millions, making objects costs more than reading them. */
+  function listing(query: string): StatementSync {
+    const statement = database.prepare(query);
+    statement.setReturnArrays(true);
+    return statement;
+  }
+
+  /** Asks for one row, again and again. */
+  function asking(query: string): (...values: SQLInputValue[]) => Cells | null {
+    let statement: StatementSync | null = null;
+    return (...values) => {
+      try {
+        statement ??= listing(query);
+        return (statement.get(...values) as unknown as Cells | undefined) ?? null;
+      } catch (error) {
+        throw ledgerError(error, file);
+      }
+    };
+  }
+  const askRun = asking(`SELECT ${runCells} FROM run WHERE id = ?`);
+  const askSlot = asking(`SELECT ${slotCells} FROM slot WHERE device = ? AND due_at_ms = ?`);
+
+  function* list<Fact>(query: string, make: (cells: Cells) => Fact): Generator<Fact> {
+    try {
+      for (const cells of listing(query).iterate()) yield make(cells as unknown as Cells);
+    } catch (error) {
+      throw ledgerError(error, file);
+    }
+  }
 
   /** A damaged page is met in the middle of a reading. */
   function* each(query: string): Generator<Row> {
@@ -121,12 +161,8 @@ export function openEvidence(file: string): Evidence {
   }
 
   return {
-    *chain(after) {
-      for (const row of sql.each(
-        `SELECT n, record, hash FROM chain WHERE n > ${Math.trunc(after)} ORDER BY n`,
-      ))
-        yield recordFrom(row);
-    },
+    chain: (after) =>
+      list(`SELECT n, record, hash FROM chain WHERE n > ${Math.trunc(after)} ORDER BY n`, recordOf),
     records: (category) =>
       sql
         .all(`SELECT n, record, hash FROM chain WHERE category = ? AND ${rare} ORDER BY n`, category)
@@ -139,7 +175,7 @@ export function openEvidence(file: string): Evidence {
       ),
     chainLength: () => Number(sql.get('SELECT max(n) AS n FROM chain')?.n ?? 0),
 
-    run: (runId) => made(sql.get('SELECT * FROM run WHERE id = ?', runId), runFrom),
+    run: (runId) => made(askRun(runId), runOf),
     version: (deviceId, artefact, runId) =>
       made(
         sql.get(
@@ -163,25 +199,26 @@ export function openEvidence(file: string): Evidence {
         sql.get('SELECT * FROM archive WHERE device = ? AND name = ? AND run_id = ?', deviceId, name, runId),
         archiveFrom,
       ),
-    slot: (deviceId, slotMs) =>
-      made(sql.get('SELECT * FROM slot WHERE device = ? AND due_at_ms = ?', deviceId, slotMs), slotFrom),
+    slot: (deviceId, slotMs) => made(askSlot(deviceId, slotMs), slotOf),
 
-    endedRuns: () => mapped(sql.each(`SELECT * FROM run WHERE state <> 'running' ORDER BY n`), runFrom),
+    endedRuns: () => list(`SELECT ${endedRunCells} FROM run WHERE state <> 'running' ORDER BY n`, endedRunOf),
     versions: () => mapped(sql.each('SELECT * FROM version ORDER BY n'), versionFrom),
     *sealedFiles() {
       yield* mapped(sql.each('SELECT * FROM sealed ORDER BY n'), sealedFrom);
       yield* mapped(sql.each('SELECT * FROM archive ORDER BY n'), archiveFrom);
     },
-    endedSlots: () => mapped(sql.each('SELECT * FROM slot WHERE state IS NOT NULL'), slotFrom),
+    endedSlots: () =>
+      list('SELECT device, due_at_ms FROM slot WHERE state IS NOT NULL', ([device, dueAtMs]) => ({
+        deviceId: text(device),
+        slotMs: Number(dueAtMs),
+      })),
     unrecordedSlots: () =>
-      mapped(
-        sql.each(
-          `SELECT slot.* FROM slot JOIN (
-             SELECT device, due_at_ms FROM slot WHERE state IS NOT NULL
-             EXCEPT SELECT record ->> '$.device', record ->> '$.slot_ms' FROM chain WHERE category = 'slot'
-           ) USING (device, due_at_ms)`,
-        ),
-        slotFrom,
+      list(
+        `SELECT ${slotCells} FROM slot JOIN (
+           SELECT device, due_at_ms FROM slot WHERE state IS NOT NULL
+           EXCEPT SELECT record ->> '$.device', record ->> '$.slot_ms' FROM chain WHERE category = 'slot'
+         ) USING (device, due_at_ms)`,
+        slotOf,
       ),
     standings: () =>
       sql.all('SELECT id, name, good_run, last_success_ms FROM device ORDER BY id').map((row) => ({
@@ -247,7 +284,7 @@ function refuseChanged(file: string, before: { readonly mtimeMs: number; readonl
   });
 }
 
-function made<Fact>(row: Row | null, make: (row: Row) => Fact): Fact | null {
+function made<From, Fact>(row: From | null, make: (row: From) => Fact): Fact | null {
   return row === null ? null : make(row);
 }
 
@@ -260,26 +297,33 @@ function recordFrom(row: Row): ChainRecord {
   return { n: Number(n), record: text(record), hash: hash instanceof Uint8Array ? hash : new Uint8Array() };
 }
 
-function runFrom(row: Row): RunFact {
+function recordOf([n, record, hash]: Cells): ChainRecord {
+  return recordFrom({ n: n ?? null, record: record ?? null, hash: hash ?? null });
+}
+
+const endedRunCells = 'n, id, device, state, ended_at_ms, accepted_at_ms, accepted_by';
+
+function endedRunOf([n, id, device, state, endedAtMs, acceptedAtMs, acceptedBy]: Cells): EndedRun {
   return {
-    n: Number(row.n),
-    runId: text(row.id),
-    deviceId: text(row.device),
-    state: text(row.state),
-    endedAtMs: numberOrNull(row.ended_at_ms),
-    commit: textOrNull(row.commit_id),
-    acceptedAtMs: numberOrNull(row.accepted_at_ms),
-    acceptedBy: textOrNull(row.accepted_by),
-    columns: {
-      device: row.device,
-      trigger: row.trigger,
-      slot_ms: row.slot_ms,
-      started_at_ms: row.started_at_ms,
-      ended_at_ms: row.ended_at_ms,
-      state: row.state,
-      restorable: row.restorable,
-      error: row.error_code,
-    },
+    n: Number(n),
+    runId: text(id),
+    deviceId: text(device),
+    state: text(state),
+    endedAtMs: numberOrNull(endedAtMs),
+    acceptedAtMs: numberOrNull(acceptedAtMs),
+    acceptedBy: textOrNull(acceptedBy),
+  };
+}
+
+const runCells = `${endedRunCells}, commit_id, trigger, slot_ms, started_at_ms, restorable, error_code`;
+
+function runOf(cells: Cells): RunFact {
+  const [, , device, state, ended_at_ms, , , commit, trigger, slot_ms, started_at_ms, restorable, error] =
+    cells;
+  return {
+    ...endedRunOf(cells),
+    commit: textOrNull(commit),
+    columns: { device, trigger, slot_ms, started_at_ms, ended_at_ms, state, restorable, error },
   };
 }
 
@@ -319,18 +363,14 @@ function archiveFrom(row: Row): SealedFact {
   };
 }
 
-function slotFrom(row: Row): SlotFact {
+const slotCells = 'device, due_at_ms, detected_at_ms, last_ms, count, deadline_ms, state, cause, run_id';
+
+function slotOf(cells: Cells): SlotFact {
+  const [device, dueAtMs, detectedAtMs, last_ms, count, deadline_ms, state, cause, run] = cells;
   return {
-    deviceId: text(row.device),
-    slotMs: Number(row.due_at_ms),
-    detectedAtMs: numberOrNull(row.detected_at_ms),
-    columns: {
-      last_ms: row.last_ms,
-      count: row.count,
-      deadline_ms: row.deadline_ms,
-      state: row.state,
-      cause: row.cause,
-      run: row.run_id,
-    },
+    deviceId: text(device),
+    slotMs: Number(dueAtMs),
+    detectedAtMs: numberOrNull(detectedAtMs),
+    columns: { last_ms, count, deadline_ms, state, cause, run },
   };
 }

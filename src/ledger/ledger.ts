@@ -204,6 +204,8 @@ export interface Ledger extends Disposable {
   /** Null where no device of this name (now or formerly) is known. */
   device(name: string): KnownDevice | null;
   devices(): readonly KnownDevice[];
+  /** The ids of all of them, by their present names. */
+  idsByName(): ReadonlyMap<string, string>;
   /** Devices by their ids, at the cost of the devices, not of their runs; null: every one that is known. */
   summaries(deviceIds?: readonly string[] | null): ReadonlyMap<string, Summary>;
 

@@ -1,7 +1,7 @@
 import { type PruneRecord, rowsGone } from './audit.ts';
 import { appendRecord } from './chain.ts';
+import { earlyMs } from './histories.ts';
 import { numberOrNull, text, textOrNull } from './rows.ts';
-import { earlyMs } from './slots.ts';
 import type { Statements } from './statements.ts';
 
 /** What is to be pruned. Instants are UTC epoch milliseconds. */

@@ -8,7 +8,7 @@ import type { Row, Statements } from './statements.ts';
 /** Devices: found by the names they have and had, registered, renamed. */
 export function registration(
   sql: Statements,
-): Pick<Ledger, 'register' | 'registerAll' | 'device' | 'devices'> {
+): Pick<Ledger, 'register' | 'registerAll' | 'device' | 'devices' | 'idsByName'> {
   const names = naming(sql);
   const { byName, byFormerName, hadName } = names;
 
@@ -125,6 +125,10 @@ export function registration(
       return found === null ? null : deviceFrom(found);
     },
     devices: () => sql.all('SELECT * FROM device ORDER BY name').map(deviceFrom),
+    idsByName: () =>
+      new Map(
+        sql.all('SELECT id, name FROM device ORDER BY name').map(({ id, name }) => [text(name), text(id)]),
+      ),
   };
 }
 

@@ -1,8 +1,9 @@
 import type { ErrorCode } from '../core/errors.ts';
 import type { Outcome, Trigger } from '../core/run.ts';
 import { appendRecord } from './chain.ts';
-import { numberOrNull, text, textOrNull } from './rows.ts';
-import type { Row, Statements } from './statements.ts';
+import { endFrom, readHistories, slotColumns, slotFrom } from './histories.ts';
+import { text } from './rows.ts';
+import type { Statements } from './statements.ts';
 
 /** Why a slot was never started. */
 export type MissedCause = 'collector_down' | 'overload' | 'overlap' | 'clock' | 'paused';
@@ -144,19 +145,16 @@ export interface Slots {
   totals(): Totals;
 }
 
-/** A history has the runs that ended so long before the slot that it begins with. */
-export const earlyMs = 5 * 60_000;
-
 export function slots(sql: Statements): Slots {
   return {
     histories: (version, nowMs) =>
       sql.snapshot(() => ({
         version: Number(sql.get('SELECT max(changes) AS newest FROM device')?.newest ?? 0),
-        histories: read(sql, version === 0 ? 'changes >= ?' : 'changes > ?', version, nowMs),
+        histories: readHistories(sql, version === 0 ? 'changes >= ?' : 'changes > ?', version, nowMs),
       })),
     historiesOf: (deviceIds, nowMs) =>
       sql.snapshot(() =>
-        read(sql, 'id IN (SELECT value FROM json_each(?))', JSON.stringify(deviceIds), nowMs),
+        readHistories(sql, 'id IN (SELECT value FROM json_each(?))', JSON.stringify(deviceIds), nowMs),
       ),
     write: (writes) => sql.transaction(() => writes.filter((write) => writeSlot(sql, write))),
     keepPlan: (deviceId, plan, sinceMs) => {
@@ -167,156 +165,6 @@ export function slots(sql: Statements): Slots {
     },
     absent: (filter) => absent(sql, filter),
     totals: () => totals(sql),
-  };
-}
-
-/* ── Reading ──────────────────────────────────────────────────────────────────────────────── */
-
-const slotColumns = `slot.device, slot.due_at_ms, slot.last_ms, slot.count, slot.deadline_ms, slot.state,
-  slot.cause, slot.run_id, slot.detected_at_ms`;
-
-/** `which` chooses rows of `device` by the one value it asks for. */
-function read(sql: Statements, which: string, value: number | string, nowMs: number): DeviceHistory[] {
-  const devices = sql.all(
-    `SELECT id, registered_at_ms, plan, plan_since_ms, last_success_ms, serials,
-       (SELECT max(due_at_ms) FROM slot WHERE device = id) AS last_slot_ms
-     FROM device WHERE ${which} ORDER BY id`,
-    value,
-  );
-  // By far the most frequent answer: the loop asks every second, and each of the others costs a walk.
-  if (devices.length === 0) return [];
-  const latest = byDevice(
-    sql.all(
-      `SELECT ${slotColumns} FROM device JOIN slot ON slot.device = id AND slot.due_at_ms =
-         (SELECT max(due_at_ms) FROM slot WHERE device = id AND due_at_ms <= ?)
-       WHERE ${which}`,
-      ...[nowMs, value],
-    ),
-    slotFrom,
-  );
-  const newestEnd = byDevice(
-    sql.all(
-      `SELECT ${slotColumns} FROM device JOIN slot ON slot.device = id AND slot.due_at_ms =
-         (SELECT due_at_ms FROM slot WHERE device = id AND due_at_ms <= ?
-            AND state IS NOT NULL AND state <> 'skipped' ORDER BY due_at_ms DESC LIMIT 1)
-       WHERE ${which}`,
-      ...[nowMs, value],
-    ),
-    slotFrom,
-  );
-  const open = byDevice(
-    sql.all(
-      `SELECT ${slotColumns} FROM device JOIN slot ON slot.device = id AND slot.state IS NULL
-       WHERE ${which} ORDER BY id, slot.due_at_ms`,
-      value,
-    ),
-    slotFrom,
-  );
-  const owed = byDevice(
-    sql.all(
-      `SELECT ${slotColumns} FROM device JOIN slot ON slot.device = id AND slot.due_at_ms = ifnull(
-         (SELECT due_at_ms FROM slot WHERE device = id AND count > 1 AND owed
-            AND last_ms > ifnull(last_success_ms, 0) ORDER BY due_at_ms LIMIT 1),
-         (SELECT due_at_ms FROM slot WHERE device = id AND owed
-            AND due_at_ms > ifnull(last_success_ms, 0) ORDER BY due_at_ms LIMIT 1))
-       WHERE ${which}`,
-      value,
-    ),
-    slotFrom,
-  );
-  const runs = byDevice(
-    sql.all(
-      `WITH chosen AS MATERIALIZED (
-         SELECT id, (SELECT max(due_at_ms) FROM slot WHERE device = id AND due_at_ms <= ?) AS latest_ms,
-           (SELECT min(due_at_ms) FROM slot WHERE device = id AND state IS NULL) AS open_ms
-         FROM device WHERE ${which}
-       )
-       SELECT run.n, run.device, run.id, run.trigger, run.slot_ms, run.started_at_ms, run.ended_at_ms, run.state,
-         run.error_code, slot.due_at_ms AS served_ms,
-         iif(run.error_code = 'connect.jump', run.error_detail ->> '$.code', NULL) AS at_jump_host
-       FROM chosen
-       JOIN run ON run.device = chosen.id
-         AND run.ended_at_ms >= min(ifnull(latest_ms, 0), ifnull(open_ms, ifnull(latest_ms, 0))) - ${earlyMs}
-       LEFT JOIN slot ON slot.run_id = run.id`,
-      ...[nowMs, value],
-    ),
-    runFrom,
-  );
-  return devices.map((row): DeviceHistory => {
-    const id = text(row.id);
-    return {
-      deviceId: id,
-      registeredAtMs: Number(row.registered_at_ms),
-      plan: textOrNull(row.plan),
-      planSinceMs: numberOrNull(row.plan_since_ms),
-      lastSuccessMs: numberOrNull(row.last_success_ms),
-      lastSlotMs: numberOrNull(row.last_slot_ms),
-      latest: latest.get(id)?.[0] ?? null,
-      newestEnd: newestEnd.get(id)?.[0] ?? null,
-      open: open.get(id) ?? none,
-      owed: owed.get(id)?.[0] ?? null,
-      runs: (runs.get(id) ?? none).sort((a, b) => a.n - b.n),
-      serials: JSON.parse(text(row.serials)) as readonly string[],
-    };
-  });
-}
-
-const none: never[] = [];
-
-function byDevice<Item>(rows: readonly Row[], make: (row: Row) => Item): Map<string, Item[]> {
-  const found = new Map<string, Item[]>();
-  for (const row of rows) {
-    const device = text(row.device);
-    const items = found.get(device);
-    if (items === undefined) found.set(device, [make(row)]);
-    else items.push(make(row));
-  }
-  return found;
-}
-
-function slotFrom(row: Row): SlotRow {
-  return {
-    slotMs: Number(row.due_at_ms),
-    lastMs: Number(row.last_ms),
-    count: Number(row.count),
-    deadlineMs: Number(row.deadline_ms),
-    end: endFrom(row),
-    detectedAtMs: numberOrNull(row.detected_at_ms),
-  };
-}
-
-function endFrom(row: Row): SlotEnd | null {
-  const state = textOrNull(row.state) as SlotEnd['state'] | null;
-  const cause = text(row.cause);
-  const runId = text(row.run_id);
-  switch (state) {
-    case null:
-      return null;
-    case 'changed':
-    case 'unchanged':
-      return { state, runId };
-    case 'failed':
-    case 'quarantined':
-      return { state, runId, code: cause as ErrorCode };
-    case 'missed':
-      return { state, cause: cause as MissedCause };
-    case 'skipped':
-      return { state, cause: cause as SkippedReason };
-  }
-}
-
-function runFrom(row: Row): PastRun & { readonly n: number } {
-  return {
-    n: Number(row.n),
-    runId: text(row.id),
-    trigger: text(row.trigger) as Trigger,
-    slotMs: numberOrNull(row.slot_ms),
-    startedAtMs: Number(row.started_at_ms),
-    endedAtMs: Number(row.ended_at_ms),
-    outcome: text(row.state) as Outcome,
-    code: textOrNull(row.error_code) as ErrorCode | null,
-    ...(typeof row.at_jump_host === 'string' ? { atJumpHost: row.at_jump_host } : {}),
-    servedMs: numberOrNull(row.served_ms),
   };
 }
 

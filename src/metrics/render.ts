@@ -38,8 +38,13 @@ export function createMetrics({ source, platforms, deviceDetail, build }: Metric
     ...counters,
     contentType: registry.contentType,
     render: async () => {
-      const [view, devices] = await Promise.all([source.collector(), source.devices()]);
+      // One after the other: each looks at every device, and others have their turn in between.
+      const view = await source.collector();
+      await turn();
+      const devices = await source.devices();
+      await turn();
       const own = [await registry.metrics(), collectorText(view, devices, [...platforms.keys()], build)];
+      await turn();
       // As bytes, outside of the heap: a hundred thousand pieces of text would be moved about by the garbage collector,
       // which holds up the event loop for longer than making them does.
       const parts = own.map((text) => Buffer.from(text, 'utf8'));

@@ -9,6 +9,7 @@ import { factsOf, serialsOf } from './facts.ts';
 import { linesOf, withFlags } from './lines.ts';
 import { createMask, type Mask } from './mask.ts';
 import { normalise } from './normalise.ts';
+import type { MadeBefore } from './read-before.ts';
 import { leaks, redacting } from './redact.ts';
 import { shapes } from './shapes.ts';
 import { atOnce, type Steps } from './turns.ts';
@@ -51,14 +52,15 @@ export function judge(
   mask: Mask | null,
   onStage: (stage: Stage) => void = () => {},
 ): Reading {
-  return atOnce(judging(driver, collected, mask, onStage));
+  return atOnce(judging(driver, collected, mask, new Map(), onStage));
 }
 
-/** The same in steps. */
+/** The same in steps. What `before` has is proven already, and is what it was. */
 export function* judging(
   driver: Driver,
   collected: Collected,
   mask: Mask | null,
+  before: ReadonlyMap<string, MadeBefore>,
   onStage: (stage: Stage) => void = () => {},
 ): Steps<Reading> {
   onStage('verify');
@@ -66,18 +68,22 @@ export function* judging(
   const standing = standingOf(driver, shown.seen);
   refuseStandby(collected, standing.condition);
   const inHa = standing.condition.ha !== null;
+  const madeBefore = (name: string): string | null => {
+    const found = before.get(name);
+    return found?.inHa === inHa ? found.masked : null;
+  };
   const texts = forGit(driver, inHa, mask, collected.secrets ?? []);
   const whole = [...artefactsOf(driver, collected)].map(([name, command]) => ({
-    ...{ name, command },
-    capture: proven(name, command, collected, texts.comparable),
+    ...{ name, command, made: madeBefore(name) },
+    capture: proven(name, command, collected, madeBefore(name) === null ? texts.comparable : null),
   }));
   yield;
   onStage('redact');
   const artefacts: Reading['artefacts'][number][] = [];
   const statements: Worth[] = [...standing.worth];
-  for (const { name, command, capture } of whole) {
+  for (const { name, command, capture, made } of whole) {
     const exact = capture.text;
-    artefacts.push({ name, exact, masked: yield* texts.of(name, capture) });
+    artefacts.push({ name, exact, masked: made ?? (yield* texts.of(name, capture)) });
     yield;
     if (command.besides === true) continue;
     statements.push(...worthOf(driver, command, capture), collected.restorable.get(name) ?? fullWorth);
@@ -131,12 +137,12 @@ function artefactsOf(driver: Driver, collected: Collected): ReadonlyMap<string, 
   throw new BackupError('verify.incomplete', { artefact: 'running-config', because, lines: 0 });
 }
 
-/** The answer with an artefact that is whole. */
+/** The answer with an artefact that is whole. `comparable` null: it was found to be whole before. */
 function proven(
   name: string,
   command: ArtefactCommand,
   collected: Collected,
-  comparable: (capture: Capture) => (text: string) => string,
+  comparable: ((capture: Capture) => (text: string) => string) | null,
 ): Capture {
   const capture = collected.captures.get(name);
   if (capture === undefined) {
@@ -144,7 +150,7 @@ function proven(
     throw new BackupError('verify.incomplete', { artefact: name, because, lines: 0 });
   }
   const again = collected.again.get(name) ?? null;
-  verify(command, { name, capture, again, comparable: comparable(capture) });
+  if (comparable !== null) verify(command, { name, capture, again, comparable: comparable(capture) });
   return capture;
 }
 

@@ -155,7 +155,7 @@ async function finish(
   };
   const unsaved = entry?.condition.unsaved ?? null;
   const ended = endedOf({ ...row, unsaved }, result.settled, result.artefacts, hands.clock.nowMs());
-  await closeRun(ended, entry, hands);
+  await closeRun(ended, entry, hands, true);
   return ended;
 }
 
@@ -199,7 +199,7 @@ async function replay(
     artefacts,
     entry.readAtMs,
   );
-  await closeRun(ended, again, hands);
+  await closeRun(ended, again, hands, true);
   return ended;
 }
 

@@ -10,6 +10,7 @@ import type { ArchiveOrder, Collected } from '../transport/collect.ts';
 import { archivesOfRun, type RunArchives } from './archives.ts';
 import { judging, type Reading, rulesDigest } from './judge.ts';
 import { createMask, maskKeyId, unmasked } from './mask.ts';
+import { type MadeBefore, type ReadBefore, sameAgain } from './read-before.ts';
 import type { Room } from './room.ts';
 import { type SettleHands, type Settlement, settle } from './settle.ts';
 import { inTurns } from './turns.ts';
@@ -44,6 +45,8 @@ export interface BackupHands extends SettleHands {
   ) => readonly ArchivePlan[];
   /** Of all runs of this process. */
   readonly room: Room;
+  /** Of all runs of this process. */
+  readonly readBefore: ReadBefore;
   /** Secrets in git are masked with it. */
   readonly fingerprintKey: Buffer;
   /** `keep`: the full text goes to git unmasked. */
@@ -66,6 +69,7 @@ export async function runBackup(job: BackupJob, hands: BackupHands): Promise<Run
   let failure: Failure | null = null;
   let stack: string | null = null;
   let opened = false;
+  let spooled = false;
   let archives: RunArchives | null = null;
   let gotten: Collected['archives'] | null = null;
   let endedArchives: readonly EndedArchive[] = [];
@@ -81,8 +85,13 @@ export async function runBackup(job: BackupJob, hands: BackupHands): Promise<Run
     gotten = collected.archives;
     const leave = await hands.room.enter(bytesOf(collected));
     try {
-      entry = await keep(job, known, collected, hands);
-      settlement = await settle(entry, job.driver, device.expect, null, hands);
+      const kept = await keep(job, known, collected, hands);
+      entry = kept.entry;
+      settlement = await settle(kept.entry, job.driver, device.expect, null, hands, async () => {
+        await hands.spool.put(kept.entry);
+        spooled = true;
+      });
+      if (isGood(settlement)) kept.remember();
     } finally {
       leave();
     }
@@ -112,9 +121,10 @@ export async function runBackup(job: BackupJob, hands: BackupHands): Promise<Run
   if (!opened) return ended();
   try {
     hands.onStage?.('record');
-    await closeRun(ended(), entry, hands);
+    await closeRun(ended(), entry, hands, spooled);
   } catch (thrown) {
-    // The row stays `running`; the next start closes it from the commit's trailer or the spool.
+    // The row stays `running`; it is closed later, from the commit's trailer or the spool.
+    if (entry !== null && !spooled) await hands.spool.put(entry).catch(() => undefined);
     failure = failureOf(thrown);
     stack = stackOf(thrown, failure);
   }
@@ -123,12 +133,14 @@ export async function runBackup(job: BackupJob, hands: BackupHands): Promise<Run
 
 /**
  * Writes the end of a run to the ledger, then clears what only a run in progress needs. Where the
- * store failed, the entry stays in the spool: what the device gave survives a broken repository.
+ * store failed, the entry stays in the spool: what the device gave survives a broken repository. `spooled`: the entry
+ * may lie there.
  */
 export async function closeRun(
   ended: RunEnded,
   entry: SpoolEntry | null,
   hands: Pick<BackupHands, 'ledger' | 'spool' | 'artefacts'>,
+  spooled: boolean,
 ): Promise<void> {
   const { settled } = ended;
   const good = settled.outcome === 'changed' || settled.outcome === 'unchanged';
@@ -142,11 +154,15 @@ export async function closeRun(
     restorableBecause: ended.restorableBecause,
     reading: entry === null || settled.outcome === 'failed' ? null : readingOf(entry, ended),
   });
-  if (entry !== null && settled.outcome !== 'failed') await hands.spool.remove(entry.runId);
+  if (entry !== null && spooled && settled.outcome !== 'failed') await hands.spool.remove(entry.runId);
   if (entry !== null && good) await hands.spool.release(entry.deviceId);
   if (hands.artefacts === null) return;
   for (const digest of unreferenced) await hands.artefacts.remove(digest);
   if (unreferenced.length > 0) hands.ledger.retention.removed(unreferenced);
+}
+
+function isGood({ settled: { outcome } }: Settlement): boolean {
+  return outcome === 'changed' || outcome === 'unchanged';
 }
 
 /** A text that is held back may still be of the right device; one that is not makes its archive another device's too. */
@@ -180,19 +196,26 @@ function register(job: BackupJob, hands: BackupHands, atMs: number): KnownDevice
   return hands.ledger.register({ name, platform, group, formerly, atMs });
 }
 
-/** Judges a reading, seals its full text and spools the masked one. Clear text ends here. */
+/** Judges a reading and seals its full text. Clear text ends here. `remember` is for a reading that turns out good. */
 async function keep(
   job: BackupJob,
   known: KnownDevice,
   collected: Collected,
   hands: BackupHands,
-): Promise<SpoolEntry> {
+): Promise<{ readonly entry: SpoolEntry; readonly remember: () => void }> {
   const mask = hands.inGit === 'masked' ? createMask(hands.fingerprintKey, known.id) : null;
-  const reading: Reading = await inTurns(judging(job.driver, collected, mask, hands.onStage));
+  const maskKey = mask === null ? unmasked : maskKeyId(hands.fingerprintKey);
+  const marks = new Map(
+    [...collected.artefacts.keys()].map((name) => [name, hands.readBefore.markOf(collected, name, maskKey)]),
+  );
+  const again: ReadonlyMap<string, MadeBefore> =
+    collected.again.size > 0 ? new Map() : await sameAgain(known.id, marks, hands);
+  const reading: Reading = await inTurns(judging(job.driver, collected, mask, again, hands.onStage));
   hands.onStage?.('store');
   const artefacts: ArtefactText[] = [];
   for (const { name, exact, masked } of reading.artefacts) {
-    const sealed = hands.artefacts === null ? null : await hands.artefacts.seal(exact);
+    const before = again.get(name);
+    const sealed = before?.masked === masked ? before.sealed : ((await hands.artefacts?.seal(exact)) ?? null);
     artefacts.push({ name, masked, sealed });
   }
   const entry: SpoolEntry = {
@@ -210,12 +233,21 @@ async function keep(
     serials: reading.serials,
     restorable: reading.restorable,
     restorableBecause: reading.restorableBecause,
-    maskKey: mask === null ? unmasked : maskKeyId(hands.fingerprintKey),
+    maskKey,
     rules: rulesDigest(job.driver),
     ...(job.change === undefined ? {} : { change: job.change }),
   };
-  await hands.spool.put(entry);
-  return entry;
+  return {
+    entry,
+    remember() {
+      for (const { name, masked, sealed } of artefacts) {
+        const mark = marks.get(name);
+        if (mark === undefined) continue;
+        const made = { mark, masked: hands.readBefore.markOfText(masked), sealed };
+        hands.readBefore.remember(known.id, name, { ...made, inHa: reading.condition.ha !== null });
+      }
+    },
+  };
 }
 
 function readingOf(entry: SpoolEntry, ended: RunEnded): GoodReading {

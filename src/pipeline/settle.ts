@@ -34,7 +34,8 @@ interface GoodCopy {
  * The second half of the spine: compare with the last good copy, then commit, hold or do nothing. It
  * works on a spool entry alone, so that a reading that outlived a crash ends in the same way as one
  * that did not. Does not touch the run's row: closing it is the caller's, and comes after this.
- * `acceptedBy`: who looked at it, so that nothing is held back; null: nobody did.
+ * `acceptedBy`: who looked at it, so that nothing is held back; null: nobody did. `keep` spools a reading that is not
+ * spooled yet: what git has already needs no copy, anything else does before it is touched.
  */
 export async function settle(
   entry: SpoolEntry,
@@ -42,10 +43,15 @@ export async function settle(
   expect: Device['expect'],
   acceptedBy: string | null,
   hands: SettleHands,
+  keep: () => Promise<void> = async () => {},
 ): Promise<Settlement> {
-  const good = await readLastGood(entry.deviceId, hands);
+  const good = await readLastGood(entry.deviceId, hands).catch(async (error: unknown) => {
+    await keep();
+    throw error;
+  });
   const verdict = acceptedBy !== null ? 'changed' : judgeAgainst(good, entry, driver, expect, hands);
   if (typeof verdict === 'object') {
+    await keep();
     await hands.spool.hold(entry);
     return { settled: { outcome: 'quarantined', failure: verdict }, artefacts: located(entry, good, hands) };
   }
@@ -60,6 +66,7 @@ export async function settle(
   }
   const changed = artefacts.filter((artefact) => artefact.changed).map((artefact) => artefact.name);
   const underNewRules = good !== null && changed.length > 0 && isUnderNewRules(entry, good);
+  await keep();
   const committed = await hands.repository.commit({
     subject: subjectOf(entry, good, changed, underNewRules),
     body: bodyOf(entry),

@@ -56,8 +56,15 @@ export function createCalendar(): Calendar {
   const answers = new Map<string, Slots>();
 
   const patternOf = (schedule: string) => remember(patterns, schedule, () => new DayPattern(schedule));
-  const tableOf = (schedule: string, timezone: string) =>
-    remember(tables, `${timezone} ${schedule}`, () => new SlotTable(schedule, timezone, patternOf(schedule)));
+  let last: { readonly schedule: string; readonly timezone: string; readonly table: SlotTable } | null = null;
+  const tableOf = (schedule: string, timezone: string): SlotTable => {
+    // One device after the other asks the same.
+    if (last !== null && last.schedule === schedule && last.timezone === timezone) return last.table;
+    const make = () => new SlotTable(schedule, timezone, patternOf(schedule));
+    const table = remember(tables, `${timezone} ${schedule}`, make);
+    last = { schedule, timezone, table };
+    return table;
+  };
 
   return {
     slotsBetween(schedule, timezone, fromMs, toMs, limit) {
@@ -123,8 +130,11 @@ class DayPattern {
   readonly times: readonly number[];
   readonly #cron: Cron;
   readonly #known = new Map<number, boolean>();
+  /** Whether it names no day of a month, no month and no day of a week: croner need not be asked about each date. */
+  readonly #isDaily: boolean;
 
   constructor(schedule: string) {
+    this.#isDaily = /^\S+ +\S+ +\* +\* +\*$/.test(schedule);
     this.#cron = cron(schedule, 'UTC');
     const first = this.#cron.nextRun(new Date(referenceMs - minute))?.getTime() ?? null;
     const midnight = first === null ? 0 : Math.floor(first / day) * day;
@@ -133,6 +143,7 @@ class DayPattern {
 
   /** Whether the schedule comes due on a date, as days since 1970-01-01. */
   comesDueOn(date: number): boolean {
+    if (this.#isDaily) return true;
     const known = this.#known.get(date);
     if (known !== undefined) return known;
     if (this.#known.size > 2 * horizonDays) this.#known.clear();

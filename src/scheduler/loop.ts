@@ -16,7 +16,7 @@ import { type EndWrite, endsIn, writesOf } from './writes.ts';
 
 /** What one go may do before others have their turn: rows, time, and starts (each writes a row of its own). */
 const rowsAtOnce = 200;
-const goMs = 30;
+const goMs = 20;
 const startsAtOnce = 8;
 /** A decision can call for another one; more than this is a mistake, and the next tick's. */
 const rounds = 4;

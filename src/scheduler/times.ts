@@ -15,7 +15,23 @@ export type Timed = Pick<DeviceView, 'deviceId' | 'plan' | 'maxRuntimeMs'>;
  */
 function hash(deviceId: string): number {
   let value = 0x811c9dc5;
-  for (const byte of new TextEncoder().encode(deviceId)) value = Math.imul(value ^ byte, 0x01000193);
+  for (let index = 0; index < deviceId.length; index++) {
+    const letter = deviceId.charCodeAt(index);
+    // Names of the inventory have no other letters, and a fleet's places are asked for at every tick.
+    if (letter > 0x7f) return mixed(hashOfBytes(new TextEncoder().encode(deviceId)));
+    value = Math.imul(value ^ letter, 0x01000193);
+  }
+  return mixed(value);
+}
+
+function hashOfBytes(bytes: Uint8Array): number {
+  let value = 0x811c9dc5;
+  for (const byte of bytes) value = Math.imul(value ^ byte, 0x01000193);
+  return value;
+}
+
+function mixed(hashed: number): number {
+  let value = hashed;
   value = Math.imul(value ^ (value >>> 16), 0x85ebca6b);
   value = Math.imul(value ^ (value >>> 13), 0xc2b2ae35);
   return (value ^ (value >>> 16)) >>> 0;

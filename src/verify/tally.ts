@@ -1,4 +1,4 @@
-import { createHash, randomBytes } from 'node:crypto';
+import { hash, randomBytes } from 'node:crypto';
 
 const bound = 2 ** 52;
 
@@ -7,7 +7,7 @@ const bound = 2 ** 52;
  * knows beforehand, so that no set of names can be made up to come out even.
  */
 export class Tally {
-  readonly #key = randomBytes(16);
+  readonly #key = randomBytes(16).toString('hex');
   #sum = 0;
 
   add(name: string): void {
@@ -23,6 +23,6 @@ export class Tally {
   }
 
   #weight(name: string): number {
-    return createHash('sha256').update(this.#key).update(name).digest().readUIntBE(0, 6);
+    return hash('sha256', this.#key + name, 'buffer').readUIntBE(0, 6);
   }
 }

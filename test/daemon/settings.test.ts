@@ -3,7 +3,8 @@ import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { describe, expect, it } from 'vitest';
 import { UsageError } from '../../src/core/errors.ts';
-import { findSettings, loadSettings } from '../../src/daemon/settings.ts';
+import { loadSettings } from '../../src/daemon/settings.ts';
+import { findSettings } from '../../src/daemon/settings-file.ts';
 import { compared, expectedProblems, problemsOf, sorted } from '../inventory/expected.ts';
 import { temporaryFile } from '../inventory/support.ts';
 
@@ -91,6 +92,7 @@ describe('settings', () => {
   it('have defaults for everything', () => {
     const file = temporaryFile('{}', 'roundsman.yaml');
     expect(loadSettings(file)).toEqual({
+      secretVariables: [],
       stateDir: '/var/lib/roundsman',
       socket: null,
       inventory: join(dirname(file), 'devices.yaml'),

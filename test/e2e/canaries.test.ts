@@ -203,9 +203,7 @@ describeWith('ssh-keygen', 'canaries', (keygen) => {
       while (above !== undefined && above > 1 && above !== process.pid) above = parents.get(above);
       if (above !== process.pid) continue;
       const line = read(`/proc/${pid}/cmdline`);
-      // A helper command is the operator's, and inherits what the service has: the warning about `env` says so.
-      const inherits = line.includes(program) || line.includes(join(workspace.dir, 'helper'));
-      const environment = inherits ? '' : read(`/proc/${pid}/environ`);
+      const environment = line.includes(program) ? '' : read(`/proc/${pid}/environ`);
       // One that became another program in between would be blamed for what only the program itself may know.
       if (line === '' || read(`/proc/${pid}/cmdline`) !== line) continue;
       processes.set(`${pid} ${line.replaceAll('\0', ' ')}`, line + environment);

@@ -3,7 +3,7 @@ import { programPath } from '../support/system.ts';
 import { sweep } from './sweep.ts';
 
 const [cc, git] = [programPath('cc'), programPath('git')];
-const lanes = 4;
+const lanes = 3;
 
 describe.skipIf(cc === null || git === null)(
   'an error at every call of a backup that changes the disk',
@@ -18,7 +18,7 @@ describe.skipIf(cc === null || git === null)(
       );
       console.log(`EIO at each flush: ${JSON.stringify(swept)}`);
       expect(swept.indices).toBeGreaterThan(30);
-    }, 600_000);
+    }, 1_800_000);
 
     it('a disk that is full from any write on, until there is space again, loses nothing', async () => {
       const swept = await sweep(
@@ -28,7 +28,7 @@ describe.skipIf(cc === null || git === null)(
       );
       console.log(`ENOSPC from each write on: ${JSON.stringify(swept)}`);
       expect(swept.indices).toBeGreaterThan(100);
-    }, 600_000);
+    }, 1_800_000);
 
     it('kill -9 at every flush, and wherever a name is made or goes, loses nothing', async () => {
       const swept = await sweep(
@@ -38,6 +38,6 @@ describe.skipIf(cc === null || git === null)(
       );
       console.log(`kill -9 at each flush and name: ${JSON.stringify(swept)}`);
       expect(swept.indices).toBeGreaterThan(80);
-    }, 600_000);
+    }, 1_800_000);
   },
 );

@@ -38,8 +38,6 @@ export class World {
     Object.assign(workspace.env, {
       TEST_PASSWORD: account.password,
       TEST_ENABLE: account.enable,
-      // Hundreds of starts: each is twice as fast when what it loads was compiled before.
-      NODE_COMPILE_CACHE: join(workspace.dir, 'compiled'),
     });
     let inventory = `${credentialsYaml.replace('readonly:', 'readonly:\n    logins_per_second: 100')}devices:\n`;
     for (const [index, name] of names.entries()) {
@@ -193,7 +191,7 @@ export class World {
     const { state, repository } = this.workspace;
     for (const name of readdirSync(join(state, 'spool')))
       if (name !== 'quarantine') said.push(`spool/${name} is left`);
-    // What git itself left half-written takes a little space until the next `git gc`, and is in nobody's way.
+    // What git itself left half-written takes a little space until the next maintenance, and is in nobody's way.
     for (const name of readdirSync(repository, { recursive: true, encoding: 'utf8' }))
       if (name.endsWith('.lock')) said.push(`configs.git/${name} is left`);
     const sealed = new Set(

@@ -116,6 +116,28 @@ describeWith('git', 'maintenance of the repository', () => {
     expect(names).toContain('tmp_pack_now');
   });
 
+  it('removes half-written objects of a commit that was killed, and no object', async () => {
+    const { commit: made } = await commit(1);
+    const of = join(dir, 'objects', made.slice(0, 2));
+    const longAgo = Date.now() / 1_000 - 2 * 3_600;
+    // An object that no ref leads to is kept: a commit under way may be about to name it.
+    const loose = git('hash-object', '-w', '--stdin').trim();
+    const object = join(dir, 'objects', loose.slice(0, 2), loose.slice(2));
+    for (const [name, at] of [
+      ['tmp_obj_left', longAgo],
+      ['tmp_obj_now', Date.now() / 1_000],
+    ] as const) {
+      writeFileSync(join(of, name), 'half an object');
+      utimesSync(join(of, name), at, at);
+    }
+    utimesSync(object, longAgo, longAgo);
+    await repository.maintain(null);
+    const names = readdirSync(join(dir, 'objects'), { recursive: true, encoding: 'utf8' }).join(' ');
+    expect(names).not.toContain('tmp_obj_left');
+    expect(names).toContain('tmp_obj_now');
+    expect(git('cat-file', '-t', loose).trim()).toBe('blob');
+  });
+
   it('that git cannot carry out says so', async () => {
     await commit(1);
     writeFileSync(join(dir, 'config'), 'this is no configuration [');

@@ -75,13 +75,13 @@ describeWith('git', 'the repository', (gitPath) => {
 
   const messageOf = async (repository: Repository, commit: string): Promise<string> =>
     (await repository.messages([commit])).get(commit) ?? '';
-  /** A git that behaves until it is told to import. */
-  function gitThat(onImport: string): string {
+  /** A git that behaves until it is told to import, or whatever `command` is. */
+  function gitThat(then: string, command = 'fast-import'): string {
     const program = join(root, 'git-wrapper');
     const real = `exec ${gitPath} "$@"`;
     writeFileSync(
       program,
-      `#!/bin/bash\ncase " $* " in *" fast-import "*)\nif [ ! -e ${root}/healed ]; then\n${onImport}\nfi;; esac\n${real}\n`,
+      `#!/bin/bash\ncase " $* " in *" ${command} "*)\nif [ ! -e ${root}/healed ]; then\n${then}\nfi;; esac\n${real}\n`,
     );
     chmodSync(program, 0o700);
     return program;
@@ -194,6 +194,15 @@ describeWith('git', 'the repository', (gitPath) => {
     expect(await repository.findRun('01JAB')).toBeNull();
     expect(await repository.findRun('.*')).toBeNull();
     expect(await repository.read(a.commit, pathOf('fw2'))).toBeNull();
+  });
+
+  it('a look for a run whose git is killed finds out nothing, instead of finding none', async () => {
+    const { commit } = await (await openRepository({ dir })).commit(requestFor('fw1', 'a\n', 'r1'));
+    const repository = await openRepository({ dir, gitProgram: gitThat('kill -9 $$', 'log') });
+    await expect(repository.findRun('r1')).rejects.toMatchObject({ code: 'store.git-failed' });
+    await expect(repository.messages([commit])).rejects.toMatchObject({ code: 'store.git-failed' });
+    heal();
+    expect(await repository.findRun('r1')).toBe(commit);
   });
 
   it('a path outside the layout is refused, and the others of the batch are written', async () => {

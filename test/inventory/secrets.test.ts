@@ -146,6 +146,16 @@ describe('a secret from a command', () => {
     expect((await refusal(sh('head -c 100000 /dev/zero'))).problem).toBe('printed more than 65536 bytes');
   });
 
+  it('is not given the environment variables in which other secrets lie', async () => {
+    const env = { PATH: process.env.PATH, RM_OTHER: canary, RM_OWN: 'token of the helper' };
+    const read = createSecretReader(env, undefined, async () => ({
+      vault: null,
+      secretVariables: ['RM_OTHER'],
+    }));
+    expect(await read(sh('echo "<$RM_OTHER> $RM_OWN"'))).toBe('<> token of the helper');
+    expect(await read({ env: 'RM_OTHER' })).toBe(canary);
+  });
+
   it('gets no input, so that a question ends it', async () => {
     expect((await refusal(sh('read answer && echo "$answer"'))).problem).toBe('ended with exit status 1');
   });

@@ -57,7 +57,7 @@ beforeEach(async () => {
     caFile: null,
     auth: { token: { env: 'VAULT_TOKEN' } },
   };
-  read = createSecretReader(env, clock, async () => settings);
+  read = createSecretReader(env, clock, async () => ({ vault: settings, secretVariables: [] }));
 });
 afterEach(async () => {
   await vault[Symbol.asyncDispose]();

@@ -55,6 +55,16 @@ describe('the ledger of a fleet', () => {
     expect(() => ledger.registerAll(inventory, 3_000)).toThrow(OperationError);
   });
 
+  it('knows each device by the name that it has now', () => {
+    for (const name of ['fw2', 'fw1']) registerDevice(ledger, name);
+    registerDevice(ledger, 'edge', ['fw1']);
+    expect([...ledger.idsByName()]).toEqual([
+      ['edge', 'fw1'],
+      ['fw2', 'fw2'],
+    ]);
+    expect([...ledger.idsByName()]).toEqual(ledger.devices().map(({ name, id }) => [name, id]));
+  });
+
   it('tells of some devices what it tells of all', () => {
     for (const name of ['fw1', 'fw2', 'fw3', 'fw4']) registerDevice(ledger, name);
     runOnce(ledger, 'fw1', 'r1', 'changed', 1_000);

@@ -414,6 +414,24 @@ describe('ten thousand devices', () => {
     );
   });
 
+  it('let it turn between what the collector and what the devices are asked', async () => {
+    const said = options(() => []);
+    const order: string[] = [];
+    const source = {
+      async collector() {
+        setImmediate(() => order.push('others'));
+        order.push('collector');
+        return said.source.collector();
+      },
+      async devices() {
+        order.push('devices');
+        return said.source.devices();
+      },
+    };
+    await createMetrics({ ...said, source }).render();
+    expect(order).toEqual(['collector', 'others', 'devices']);
+  });
+
   it('let the event loop turn after every slice', async () => {
     const metrics = metricsOf(many);
     let turns = 0;

@@ -14,6 +14,7 @@ import { openSpool } from '../../src/gitstore/open-spool.ts';
 import { artefactPath } from '../../src/gitstore/paths.ts';
 import type { LastAttempt } from '../../src/ledger/archives.ts';
 import { openLedger } from '../../src/ledger/open-ledger.ts';
+import { createReadBefore } from '../../src/pipeline/read-before.ts';
 import { createRoom } from '../../src/pipeline/room.ts';
 import { type BackupHands, runBackup } from '../../src/pipeline/run-backup.ts';
 import type { ArchiveResult, Collected } from '../../src/transport/collect.ts';
@@ -42,6 +43,7 @@ beforeEach(async () => {
     artefacts: openArtefacts({ dir: join(dir, 'artefacts'), recipients: [recipient] }),
     artefactPath,
     clock: systemClock,
+    readBefore: createReadBefore(),
     room: createRoom(1_000_000),
     fingerprintKey: Buffer.alloc(32, 7),
     inGit: 'masked',

@@ -126,6 +126,7 @@ export class Collector implements Disposable {
       },
       entry,
       { ...this.hands, artefacts: null },
+      true,
     );
     return { runId, ended: settled };
   }

@@ -15,6 +15,7 @@ import { openSpool } from '../../src/gitstore/open-spool.ts';
 import { artefactPath } from '../../src/gitstore/paths.ts';
 import { verifyChain } from '../../src/ledger/audit.ts';
 import { openLedger } from '../../src/ledger/open-ledger.ts';
+import { createReadBefore } from '../../src/pipeline/read-before.ts';
 import { recover, settleWaiting } from '../../src/pipeline/recover.ts';
 import { createRoom } from '../../src/pipeline/room.ts';
 import { type BackupHands, runBackup } from '../../src/pipeline/run-backup.ts';
@@ -58,6 +59,7 @@ async function openHands(): Promise<BackupHands & { ledger: Disposable }> {
     artefactPath,
     clock: systemClock,
     room: createRoom(1_000_000),
+    readBefore: createReadBefore(),
     fingerprintKey: Buffer.alloc(32, 7),
     inGit: 'masked',
     collect: async () => reading(asaConfig),
@@ -280,6 +282,126 @@ describe('one backup', () => {
       commit: (first.settled as { commit: string }).commit,
     });
     expect(await hands.spool.held(id)).toEqual([]);
+  });
+});
+
+describe('a device that shows the same octets again', () => {
+  const exact = async () => ({ ...reading(asaConfig), captures: same });
+  const { captures: same } = reading(asaConfig);
+  let sealed: number;
+  let spooled: number;
+  let counting: Partial<BackupHands>;
+
+  beforeEach(() => {
+    [sealed, spooled] = [0, 0];
+    const artefacts = hands.artefacts as NonNullable<BackupHands['artefacts']>;
+    counting = {
+      collect: exact,
+      artefacts: {
+        ...artefacts,
+        seal: (text) => {
+          sealed += 1;
+          return artefacts.seal(text);
+        },
+      },
+      spool: {
+        ...hands.spool,
+        put: (entry) => {
+          spooled += 1;
+          return hands.spool.put(entry);
+        },
+      },
+    };
+  });
+
+  const newest = () => hands.ledger.sealed(hands.ledger.device('fw1')?.id ?? '', 'running-config', null);
+
+  it('has the run in the ledger, and what was sealed before stands for it', async () => {
+    await backup(counting);
+    const first = newest();
+    for (let night = 0; night < 3; night++) {
+      const { runId, settled } = await backup(counting);
+      expect(settled.outcome).toBe('unchanged');
+      expect(newest()).toEqual({ ...first, runId, atMs: expect.any(Number) });
+    }
+    expect([sealed, spooled]).toEqual([1, 1]);
+    expect(await hands.artefacts?.has(first?.digest ?? '')).toBe(true);
+    expect(hands.ledger.retention.unreferenced()).toEqual([]);
+  });
+
+  it('is worked on anew where one octet differs, and its old copies stay', async () => {
+    await backup(counting);
+    const changed = reading(asaConfig.replace('198.51.100.80', '198.51.100.81'));
+    const ended = await backup({ ...counting, collect: async () => changed });
+    expect(ended.settled.outcome).toBe('changed');
+    expect([sealed, spooled]).toEqual([2, 2]);
+    expect((await backup(counting)).settled.outcome).toBe('changed');
+    expect(sealed).toBe(3);
+  });
+
+  it('is sealed anew where the sealed copy is gone', async () => {
+    await backup(counting);
+    const digest = newest()?.digest ?? '';
+    rmSync(hands.artefacts?.path(digest) ?? '');
+    expect((await backup(counting)).settled.outcome).toBe('unchanged');
+    expect(sealed).toBe(2);
+    expect(newest()?.digest).not.toBe(digest);
+  });
+
+  it('is masked anew where git has another text than the one that was made', async () => {
+    await backup(counting);
+    const { repository } = hands;
+    const foreign: Partial<BackupHands> = {
+      repository: { ...repository, read: async () => 'hostname other\n' },
+    };
+    const ended = await backup({ ...counting, ...foreign });
+    expect(ended.settled.outcome).not.toBe('unchanged');
+    expect(sealed).toBe(2);
+  });
+
+  it('is masked anew where the session had another password, which may stand in the text', async () => {
+    await backup({ ...counting, collect: async () => ({ ...(await exact()), secrets: ['hunter2hunter2'] }) });
+    const [, line = ''] = /^(hostname \S+)/m.exec(asaConfig) ?? [];
+    const ended = await backup({
+      ...counting,
+      collect: async () => ({ ...(await exact()), secrets: [line] }),
+    });
+    expect(sealed).toBe(2);
+    expect(ended.settled.outcome).toBe('changed');
+  });
+
+  it('of which the ledger takes no end waits in the spool', async () => {
+    await backup(counting);
+    const { ledger } = hands;
+    const full: Partial<BackupHands> = {
+      ledger: new Proxy(ledger, {
+        get: (target, name) =>
+          name === 'closeRun'
+            ? () => {
+                throw new BackupError('store.disk-full', { path: dir, freeBytes: 0 });
+              }
+            : Reflect.get(target, name),
+      }),
+    };
+    const { runId } = await backup({ ...counting, ...full });
+    expect((await hands.spool.waiting()).map((entry) => entry.runId)).toEqual([runId]);
+    expect((await recovered()).map(({ settled }) => settled.outcome)).toEqual(['unchanged']);
+  });
+
+  it('while the repository cannot be read, waits in the spool', async () => {
+    await backup(counting);
+    const broken: Partial<BackupHands> = {
+      repository: {
+        ...hands.repository,
+        read: () =>
+          Promise.reject(
+            new BackupError('store.git-failed', { command: 'cat-file', exitCode: 128, stderr: 'bad' }),
+          ),
+      },
+    };
+    const { runId, settled } = await backup({ ...counting, ...broken });
+    expect(settled).toMatchObject({ outcome: 'failed', failure: { code: 'store.git-failed' } });
+    expect((await hands.spool.waiting()).map((entry) => entry.runId)).toEqual([runId]);
   });
 });
 

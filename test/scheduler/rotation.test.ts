@@ -43,7 +43,7 @@ beforeEach(async () => {
   const settings: VaultSettings = {
     ...{ address: vault.address, namespace: null, caFile: null, auth: { token: { env: 'VAULT_TOKEN' } } },
   };
-  const readSecret = createSecretReader(env, clock, async () => settings);
+  const readSecret = createSecretReader(env, clock, async () => ({ vault: settings, secretVariables: [] }));
   gate = createLoginGate({ clock, ledger, readSecret, key: Buffer.alloc(32, 7) });
 });
 afterEach(async () => {

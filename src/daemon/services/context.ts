@@ -19,6 +19,8 @@ export interface Configuration {
   readonly devices: readonly PlannedDevice[];
   readonly retired: readonly Retirement[];
   readonly groups: readonly string[];
+  /** Environment variables that hold secrets, by settings or inventory. */
+  readonly secretVariables: readonly string[];
   readonly warnings: readonly Problem[];
   readonly drivers: ReadonlyMap<string, Driver>;
 }

@@ -36,7 +36,7 @@ const listedRuns = 100_000;
 /** What a day's worth of slots costs to compute is kept for the next question. */
 const calendar = createCalendar();
 /** Ten thousand devices must not hold up the event loop. */
-const devicesAtOnce = 500;
+const devicesAtOnce = 250;
 
 /**
  * Where each device stands, in the order of the inventory; then those that only the ledger knows. `present` tells what the process that keeps the
@@ -75,13 +75,10 @@ export async function* standings(
   const running = new Map(ledger.running().map((run) => [run.deviceId, run]));
   const archived = ledger.archives.standings();
   // One question for a fleet; a device that is asked about by itself may have had another name.
-  const ids =
-    present === null && chosen.length > 1
-      ? new Map(ledger.devices().map(({ name, id }) => [name, id]))
-      : new Map<string, string>();
+  const ids = present === null && chosen.length > 1 ? ledger.idsByName() : new Map<string, string>();
   const idOf = (name: string): string | null => ids.get(name) ?? ledger.device(name)?.id ?? null;
   for (let from = 0; from < chosen.length; from += devicesAtOnce) {
-    if (from > 0) await setImmediate();
+    await setImmediate();
     const some = chosen.slice(from, from + devicesAtOnce);
     const lines = onSchedule(some, ledger, idOf, running, present, nowMs);
     yield statusesOf(lines, ledger, archived);

@@ -10,7 +10,7 @@ export default [
       {
         file: 'test/faults/kill-loop.faults.ts',
         names: [
-          '210 of `backup` and its git children lose nothing (lane %d)',
+          '140 of `backup` and its git children lose nothing (lane %d)',
           '90 of its lives end so, hours apart, and each slot has one end',
         ],
       },
@@ -71,7 +71,7 @@ export default [
     shown: [
       {
         file: 'test/faults/kill-loop.faults.ts',
-        names: ['210 of `backup` and its git children lose nothing (lane %d)'],
+        names: ['140 of `backup` and its git children lose nothing (lane %d)'],
       },
       {
         file: 'test/gitstore/repository.test.ts',
