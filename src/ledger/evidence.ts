@@ -119,7 +119,12 @@ export function openEvidence(file: string): Evidence {
   const sql = { ...statementsOn(database, file), each };
   const isStill = !isLogged(file);
   const before = statSync(file);
-  database.exec(`PRAGMA cache_size = -${cacheKib}; BEGIN`);
+  database.exec('BEGIN');
+  try {
+    database.exec(`PRAGMA cache_size = -${cacheKib}`);
+  } catch {
+    // It reads the schema. The first question meets the same damage, and says whose it is.
+  }
 
   /** Rows as lists: of millions, making objects costs more than reading them. */
   function listing(query: string): StatementSync {

@@ -26,6 +26,8 @@ export class Entry implements DeviceView {
   holds = 0;
   /** What may start as soon as there is a worker; null: nothing. */
   start: Start | null = null;
+  /** How long the last good run took that this process saw; null before the first. */
+  tookMs: number | null = null;
   /** Monotonic: not started before, because the ledger could not take the last run. */
   restMs = Number.NEGATIVE_INFINITY;
   /** Wall time at which `history.latest` has to be read again although nothing changed: only after a clock that went back. */

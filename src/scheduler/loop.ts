@@ -120,17 +120,16 @@ class Loop implements Scheduler {
       if (entry === null) throw new RangeError(`there is no device ${name}`);
       return entry;
     });
-    const runs = entries.map(
-      (entry) =>
-        new Promise<RunEnded>((resolve) => {
-          this.#queue.asked.push({ entry, request, done: resolve });
-        }),
-    );
+    const asked = entries.map((entry) => ({ entry, ...Promise.withResolvers<RunEnded>() }));
+    // Else one that takes long may begin last, and all the others are done when it is half-way.
+    const longestFirst = asked.toSorted((a, b) => (b.entry.tookMs ?? 0) - (a.entry.tookMs ?? 0));
+    this.#queue.asked.push(...longestFirst.map(({ entry, resolve }) => ({ entry, request, done: resolve })));
     const mine = (asked: Asked | Visit) => 'request' in asked && asked.request === request;
     const refuse = () => this.#refuse(mine);
     if (request.signal.aborted || this.#draining) refuse();
     request.signal.addEventListener('abort', refuse, { once: true });
     this.#dispatch();
+    const runs = asked.map(({ promise }) => promise);
     return Promise.all(runs).finally(() => request.signal.removeEventListener('abort', refuse));
   }
 
@@ -407,6 +406,8 @@ class Loop implements Scheduler {
     this.#sessions.end(entry);
     entry.running = null;
     entry.wake();
+    const { outcome } = ended.settled;
+    if (outcome === 'changed' || outcome === 'unchanged') entry.tookMs = ended.endedAtMs - ended.startedAtMs;
     let recorded = false;
     this.#guard(() => {
       recorded = (ledger.run(job.runId)?.endedAtMs ?? null) !== null;

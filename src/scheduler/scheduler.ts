@@ -108,7 +108,7 @@ export interface Scheduler {
   reload(devices: readonly PlannedDevice[], workers: number): void;
   /**
    * Runs devices of the inventory now, through the same queue: never a second session to a device, never
-   * more sessions than workers. Resolves when all have ended, in the order of `names`; does not reject for
+   * more sessions than workers; what took longest the last time begins first. Resolves when all have ended, in the order of `names`; does not reject for
    * what a device does. Throws RangeError for a name that the inventory does not have.
    */
   runNow(names: readonly string[], request: RunRequest): Promise<readonly RunEnded[]>;

@@ -187,6 +187,22 @@ describe('runs that people ask for', () => {
     expect(night.filter((trigger) => trigger === 'manual').length).toBeGreaterThanOrEqual(3);
   });
 
+  it('begin with what took longest the last time, and are told in the order in which they were asked for', async () => {
+    const names = ['fw1', 'fw2', 'fw3', 'fw4'];
+    const tookMs = [minute, 10 * minute, 5 * minute, 20 * minute];
+    for (const [n, name] of names.entries()) world.behaviour.set(name, { tookMs: tookMs[n] ?? 0 });
+    world.boot(
+      names.map((name) => device(name)),
+      1,
+    );
+    await world.run(12 * hour);
+    const before = world.began.length;
+    const asked = world.scheduler.runNow(names, request());
+    await world.run(hour);
+    expect((await asked).map((ended) => ended.device)).toEqual(names);
+    expect(world.began.slice(before).map((began) => began.device)).toEqual(['fw4', 'fw2', 'fw3', 'fw1']);
+  });
+
   it('end as interrupted once they are aborted, begun or not', async () => {
     world.behaviour.set('fw1', { tookMs: hour });
     world.boot([device('fw1'), device('fw2')], 1);
