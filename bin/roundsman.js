@@ -5,6 +5,8 @@ import { spawn } from 'child_process';
 // biome-ignore lint/style/useNodejsImportProtocol: the same
 import { existsSync } from 'fs';
 // biome-ignore lint/style/useNodejsImportProtocol: the same
+import module from 'module';
+// biome-ignore lint/style/useNodejsImportProtocol: the same
 import { constants } from 'os';
 // biome-ignore lint/style/useNodejsImportProtocol: the same
 import { fileURLToPath } from 'url';
@@ -15,6 +17,11 @@ const needed = [24, 15];
 const source = beside('../src/main.ts');
 /** The npm package `node`, where the checkout brings it along. */
 const broughtAlong = beside('../node_modules/node/bin/node');
+/**
+ * What was compiled before: a command begins twice as fast with it. It lies beside the program, because whoever may
+ * write there may change the program as well; who may not does without.
+ */
+const compiled = beside('../node_modules/.cache/roundsman');
 
 /** The path of a file that is named relative to this one. */
 function beside(path) {
@@ -55,6 +62,7 @@ function runWith(node) {
 }
 
 if (isNewEnough()) {
+  module.enableCompileCache(compiled);
   import(existsSync(source) ? '../src/main.ts' : '../dist/main.js').catch((error) => {
     process.stderr.write(`roundsman: ${error instanceof Error ? error.stack : error}\n`);
     process.exitCode = 1;

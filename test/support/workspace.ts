@@ -5,8 +5,6 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
 const program = fileURLToPath(new URL('../../bin/roundsman.js', import.meta.url));
-/** One for all tests and all their runs: a program starts twice as fast when what it loads was compiled before. */
-const compiled = fileURLToPath(new URL('../../node_modules/.cache/roundsman', import.meta.url));
 
 /** What a command said and how it ended. */
 export interface Said {
@@ -43,7 +41,7 @@ export class Workspace {
   readonly repository = join(this.state, 'configs.git');
   readonly identity = join(this.dir, 'identity.txt');
   /** What every command finds in its environment besides PATH and HOME. */
-  readonly env: Record<string, string> = { NODE_COMPILE_CACHE: compiled };
+  readonly env: Record<string, string> = {};
 
   /** Writes the files of `roundsman init`. */
   async init(): Promise<void> {
