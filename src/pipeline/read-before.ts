@@ -20,13 +20,19 @@ interface Remembered extends MadeBefore {
   readonly masked: string;
 }
 
+/** Which rules apply, and by which key secrets are masked. */
+interface Terms {
+  readonly platform: string;
+  readonly maskKey: string;
+}
+
 /**
  * The last good reading of each device, in memory alone. An artefact that comes with the very same octets again is
  * not judged, masked and sealed again: most nights most devices have nothing new.
  */
 export interface ReadBefore {
   /** Stands for the octets of an artefact, and for what else decides what is made of them. */
-  markOf(collected: Collected, artefact: string, maskKey: string): string;
+  markOf(collected: Collected, artefact: string, under: Terms): string;
   /** Stands for a text. */
   markOfText(text: string): string;
   /** Null: this artefact of this device was never read, or had another mark. */
@@ -40,11 +46,11 @@ export function createReadBefore(): ReadBefore {
   const devices = new Map<string, Map<string, Remembered>>();
   const hmac = () => createHmac('sha256', key);
   return {
-    markOf({ captures, artefacts, seen, secrets = [] }, artefact, maskKey) {
+    markOf({ captures, artefacts, seen, secrets = [] }, artefact, under) {
       const { text = '', ...how } = captures.get(artefact) ?? {};
       const command = artefacts.get(artefact)?.name ?? null;
       const { options, dialogue } = seen;
-      const about = { command, how, options, dialogue, secrets, maskKey };
+      const about = { command, how, options, dialogue, secrets, under };
       return hmac()
         .update(`${JSON.stringify(about)}\n`)
         .update(text, 'latin1')

@@ -205,8 +205,9 @@ async function keep(
 ): Promise<{ readonly entry: SpoolEntry; readonly remember: () => void }> {
   const mask = hands.inGit === 'masked' ? createMask(hands.fingerprintKey, known.id) : null;
   const maskKey = mask === null ? unmasked : maskKeyId(hands.fingerprintKey);
+  const under = { platform: job.device.platform, maskKey };
   const marks = new Map(
-    [...collected.artefacts.keys()].map((name) => [name, hands.readBefore.markOf(collected, name, maskKey)]),
+    [...collected.artefacts.keys()].map((name) => [name, hands.readBefore.markOf(collected, name, under)]),
   );
   const again: ReadonlyMap<string, MadeBefore> =
     collected.again.size > 0 ? new Map() : await sameAgain(known.id, marks, hands);

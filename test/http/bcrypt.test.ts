@@ -110,12 +110,17 @@ describe('passwords', () => {
   it('of somebody who does not exist are wrong, and take as long as the slowest to find out', async () => {
     await using passwords = createPasswords();
     await passwords.verify(users, 'prometheus', 'warm');
-    const time = async (user: string) => {
-      const before = performance.now();
-      for (let n = 0; n < 5; n++) expect(await passwords.verify(users, user, `wrong ${n}`)).toBe(false);
-      return performance.now() - before;
-    };
-    const [quick, slow, nobody] = [await time('prometheus'), await time('slow'), await time('nobody')];
+    const quickest = new Map(
+      ['prometheus', 'slow', 'nobody'].map((user) => [user, Number.POSITIVE_INFINITY]),
+    );
+    // In turn, and the quickest of each: what else the machine does falls on some of them only.
+    for (let n = 0; n < 8; n++)
+      for (const [user, ms] of quickest) {
+        const before = performance.now();
+        expect(await passwords.verify(users, user, `wrong ${n}`)).toBe(false);
+        quickest.set(user, Math.min(ms, performance.now() - before));
+      }
+    const [quick = 0, slow = 0, nobody = 0] = quickest.values();
     // Cost 8 is eight times cost 5; a user who is not there is as slow as the slowest.
     expect(nobody).toBeGreaterThan(quick * 2);
     expect(nobody / slow).toBeGreaterThan(0.3);
