@@ -169,7 +169,7 @@ interface DeviceObject {
 }
 
 /** The objects of a configuration, outermost ones only; null where a block does not close. */
-function objectsIn(text: string, wanted: RegExp): readonly DeviceObject[] | null {
+function objectsIn(text: string): readonly DeviceObject[] | null {
   const objects: DeviceObject[] = [];
   let depth = 0;
   let from = 0;
@@ -184,7 +184,7 @@ function objectsIn(text: string, wanted: RegExp): readonly DeviceObject[] | null
         head = text.slice(lineStart, Math.min(at, lineStart + longest)).trim();
         return;
       }
-      if (--depth === 0 && wanted.test(head)) objects.push({ head, text: text.slice(from, at + 1) });
+      if (--depth === 0) objects.push({ head, text: text.slice(from, at + 1) });
       if (depth < 0) closesTwice = true;
     },
     () => {},
@@ -231,18 +231,19 @@ function comparable(object: string): string {
     .join('\n');
 }
 
-function byHead(text: string): ReadonlyMap<string, DeviceObject> | null {
-  const objects = objectsIn(text, comparedKinds)?.filter(({ head }) => !madeUp.test(head));
-  return objects === undefined ? null : new Map(objects.map((object) => [withoutRoot(object.head), object]));
+function byHead(objects: readonly DeviceObject[]): ReadonlyMap<string, DeviceObject> {
+  const compared = objects.filter(({ head }) => comparedKinds.test(head) && !madeUp.test(head));
+  return new Map(compared.map((object) => [withoutRoot(object.head), object]));
 }
 
 /**
  * Whether the running configuration differs from the saved files. In doubt it is not told: where a text
  * has no clear end, where no object at all is the same in both, where most of them differ.
  */
-function isUnsaved(running: string, saved: string): boolean | undefined {
-  const [now, then] = [byHead(running), byHead(saved)];
-  if (now === null || then === null) return undefined;
+function isUnsaved(running: readonly DeviceObject[], saved: string): boolean | undefined {
+  const inFiles = objectsIn(saved);
+  if (inFiles === null) return undefined;
+  const [now, then] = [byHead(running), byHead(inFiles)];
   let same = 0;
   let different = 0;
   let both = 0;
@@ -261,9 +262,12 @@ function isUnsaved(running: string, saved: string): boolean | undefined {
 }
 
 /** What this account cannot see, as far as the text gives it away. */
-function narrowness(config: string, partitions: string | null): NonNullable<StateReport['worth']> {
-  const found = objectsIn(config, /^auth (?:user|partition) \S/);
-  if (found === null) return [];
+function narrowness(
+  config: string,
+  objects: readonly DeviceObject[],
+  partitions: string | null,
+): NonNullable<StateReport['worth']> {
+  const found = objects.filter(({ head }) => /^auth (?:user|partition) \S/.test(head));
   const worth: { is: 'partial'; because: string }[] = [];
   const users = found.filter(({ head }) => head.startsWith('auth user '));
   if (users.length === 0)
@@ -274,14 +278,15 @@ function narrowness(config: string, partitions: string | null): NonNullable<Stat
       because: 'no password of a user is in the text: this role does not see them',
     });
   const seen = new Set(found.map(({ head }) => head));
-  const listed = [...(partitions ?? '').matchAll(/^auth partition (\S{1,128}) \{/gm)];
+  const listed = [...(partitions ?? '').matchAll(/^auth partition (\S{1,128}) \{/gm)].map(
+    ([, name = '']) => name,
+  );
+  const hidden = listed.filter((name) => !seen.has(`auth partition ${name}`));
   // Gathered in one pass: looking for each of them would read the text once for each.
   const inPaths = new Set(
-    listed.length === 0 ? [] : [...config.matchAll(/ \/?([^\s/]{1,128})(?=\/)/g)].map(([, name]) => name),
+    hidden.length === 0 ? [] : [...config.matchAll(/ \/?([^\s/]{1,128})(?=\/)/g)].map(([, name]) => name),
   );
-  const missing = listed
-    .map(([, name = '']) => name)
-    .filter((name) => !seen.has(`auth partition ${name}`) && !inPaths.has(name));
+  const missing = hidden.filter((name) => !inPaths.has(name));
   if (missing.length > 0)
     worth.push({
       is: 'partial',
@@ -292,7 +297,8 @@ function narrowness(config: string, partitions: string | null): NonNullable<Stat
 
 function stateOf(seen: Seen): StateReport {
   const config = seen.text('running-config') ?? '';
-  const devices = objectsIn(config, /^cm device \S+$/) ?? [];
+  const objects = objectsIn(config);
+  const devices = objects?.filter(({ head }) => /^cm device \S+$/.test(head)) ?? [];
   const self = devices.find(({ text }) => attributeOf(text, 'self-device') === 'true');
   const partners = devices.filter((device) => self !== undefined && device !== self);
   const partnerSerials = partners.flatMap(({ text }) => attributeOf(text, 'chassis-id') ?? []);
@@ -300,8 +306,10 @@ function stateOf(seen: Seen): StateReport {
   const isMember = devices.length > 1 || (sync !== null && !/^standalone$/i.test(sync));
   const ha = statusIn(seen.text('failover')) ?? attributeOf(self?.text ?? '', 'failover-state');
   const saved = seen.text('saved');
-  const unsaved = saved === null || config === '' ? undefined : isUnsaved(config, saved);
-  const worth = config === '' ? [] : narrowness(config, seen.text('partitions'));
+  // Of a text without a clear end nothing is told.
+  const told = config === '' ? null : objects;
+  const unsaved = saved === null || told === null ? undefined : isUnsaved(told, saved);
+  const worth = told === null ? [] : narrowness(config, told, seen.text('partitions'));
   return {
     ...(isMember && ha !== null ? { ha, standby: /^standby$/i.test(ha) } : {}),
     ...(isMember && sync !== null ? { sync } : {}),

@@ -8,6 +8,9 @@ export const shortest = 8;
 /** Longer ones are keys and certificates, which nobody repeats in a description. */
 const longest = 256;
 
+/** Of a text, times the values that are looked for one by one: milliseconds. */
+const searchedCharacters = 8 * 1024 * 1024;
+
 /** A word of a configuration's grammar could look like this. */
 const keyword = /^[a-z]+(?:-[a-z]+)*$/;
 const token = /<secret:[0-9a-z]+>/y;
@@ -26,8 +29,11 @@ export function hideByValue(
   grammar: () => ReadonlySet<string>,
 ): { readonly text: string; readonly hidden: number } {
   let words: ReadonlySet<string> | null = null;
+  // Most values stand nowhere else, and a few are looked for in less time than every word is looked up.
+  const few = found.size * text.length <= searchedCharacters;
   const values = [...found.keys()].filter((value) => {
     if (value.length < shortest || value.length > longest || value.includes('\n')) return false;
+    if (few && !text.includes(value)) return false;
     if (!keyword.test(value)) return true;
     words ??= grammar();
     return !words.has(value);

@@ -71,19 +71,40 @@ export function withFlags(pattern: RegExp, extra: string): RegExp {
  * a configuration holds no secret, and they are what reading costs.
  */
 export function anyOf(patterns: readonly RegExp[]): (line: string) => boolean {
-  const alike = new Map<string, { readonly flags: string; readonly sources: string[] }>();
+  const alike = new Map<
+    string,
+    { readonly flags: string; readonly start: string; readonly rests: string[] }
+  >();
   const alone: RegExp[] = [];
   for (const pattern of patterns) {
     const { source, flags } = withFlags(pattern, '');
-    // What can only begin a line is tried there once, where nothing beside it may stand anywhere.
-    const key = `${source.startsWith('^') && !source.includes('|^')} ${flags}`;
-    const group = alike.get(key) ?? { flags, sources: [] };
+    // What can only begin a line is tried there once, where nothing beside it may stand anywhere; and the blanks that many
+    // begin with are passed once for all of them.
+    const start = isAlternation(source) ? '' : (/^\^(?:\\s[+*])?/.exec(source)?.[0] ?? '');
+    const key = `${start} ${flags}`;
+    const group = alike.get(key) ?? { flags, start, rests: [] };
     // A numbered reference would mean another group once expressions are joined.
     if (/\\[1-9]/.test(source)) alone.push(new RegExp(source, flags));
-    else group.sources.push(`(?:${source})`);
+    else group.rests.push(`(?:${source.slice(start.length)})`);
     alike.set(key, group);
   }
-  for (const { flags, sources } of alike.values())
-    if (sources.length > 0) alone.push(new RegExp(sources.join('|'), flags));
+  for (const { flags, start, rests } of alike.values())
+    if (rests.length > 0) alone.push(new RegExp(`${start}(?:${rests.join('|')})`, flags));
   return (line) => alone.some((pattern) => pattern.test(line));
+}
+
+/** Whether the whole of an expression is one of several: what it begins with is then not what all of it begins with. */
+function isAlternation(source: string): boolean {
+  let depth = 0;
+  let inClass = false;
+  for (let at = 0; at < source.length; at++) {
+    const character = source[at];
+    if (character === '\\') at++;
+    else if (inClass) inClass = character !== ']';
+    else if (character === '[') inClass = true;
+    else if (character === '(') depth++;
+    else if (character === ')') depth--;
+    else if (character === '|' && depth === 0) return true;
+  }
+  return false;
 }

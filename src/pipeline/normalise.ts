@@ -1,5 +1,5 @@
 import type { Driver, VolatileRule } from '../drivers/driver.ts';
-import { linesOf, nextMatch, textOf, withFlags } from './lines.ts';
+import { anyOf, linesOf, nextMatch, textOf, withFlags } from './lines.ts';
 import { linesOfBlocks, outermost } from './sections.ts';
 
 const volatileToken = '<volatile>';
@@ -14,19 +14,66 @@ type VolatileRules = Pick<Driver, 'volatile' | 'outline'>;
  * the rest of the configuration. So does what the outline does not know as a block.
  */
 export function normalise(platform: VolatileRules, text: string, inHa = false): string {
-  const driver = {
-    outline: platform.outline,
-    volatile: platform.volatile.filter((rule) => inHa || rule.inHa !== true),
-  };
+  const { masks, isMasked, drops, ofBlocks, beginsBlock } = compiledRules(platform.volatile, inHa);
   // Masks first: what a mask makes of a line decides whether it is dropped, now and the next time alike.
   let lines = linesOf(text);
   if (text.includes('\r')) lines = lines.map(withoutReturns);
-  for (const rule of driver.volatile) if (rule.act === 'mask') lines = maskLines(driver, lines, rule);
-  for (const rule of driver.volatile) {
-    if (rule.act !== 'drop' || isForBlocks(rule)) continue;
-    lines = without(lines, markDropped(lines, rule, null));
+  if (lines.some(isMasked)) for (const rule of masks) lines = maskLines(platform, lines, rule);
+  for (const drop of drops) {
+    lines =
+      typeof drop === 'function'
+        ? lines.filter((line) => !drop(line))
+        : without(lines, markDropped(lines, drop, null));
   }
-  return textOf(dropByOutline(driver, lines));
+  return textOf(lines.some(beginsBlock) ? dropByOutline(platform, lines, ofBlocks) : lines);
+}
+
+/** The rules of a driver, ready to be asked: most match nothing in a text, which takes one question for all of them. */
+interface CompiledRules {
+  readonly masks: readonly VolatileRule[];
+  /** Whether a mask matches a line. */
+  readonly isMasked: (line: string) => boolean;
+  /** What is dropped wherever it stands, in order: lines that match, or spans by their rule. */
+  readonly drops: readonly (((line: string) => boolean) | VolatileRule)[];
+  /** What is dropped in a part of the configuration, or is one. */
+  readonly ofBlocks: readonly VolatileRule[];
+  /** Whether one of these matches a line. */
+  readonly beginsBlock: (line: string) => boolean;
+}
+
+const compiled = new WeakMap<readonly VolatileRule[], Map<boolean, CompiledRules>>();
+
+function compiledRules(volatile: readonly VolatileRule[], inHa: boolean): CompiledRules {
+  const known = compiled.get(volatile) ?? new Map<boolean, CompiledRules>();
+  compiled.set(volatile, known);
+  const made = known.get(inHa) ?? compile(volatile.filter((rule) => inHa || rule.inHa !== true));
+  known.set(inHa, made);
+  return made;
+}
+
+function compile(rules: readonly VolatileRule[]): CompiledRules {
+  const anyRule = (some: readonly VolatileRule[]) => anyOf(some.map(({ line }) => line));
+  const masks = rules.filter(({ act }) => act === 'mask');
+  const ofBlocks = rules.filter(
+    (rule) => rule.act === 'drop-block' || (rule.act === 'drop' && isForBlocks(rule)),
+  );
+  const drops: (((line: string) => boolean) | VolatileRule)[] = [];
+  let ofLines: VolatileRule[] = [];
+  const together = (): void => {
+    if (ofLines.length > 0) drops.push(anyRule(ofLines));
+    ofLines = [];
+  };
+  for (const rule of rules) {
+    if (rule.act !== 'drop' || isForBlocks(rule)) continue;
+    if (rule.until === undefined) ofLines.push(rule);
+    else {
+      // A span ends at a line that a later rule drops.
+      together();
+      drops.push(rule);
+    }
+  }
+  together();
+  return { masks, isMasked: anyRule(masks), drops, ofBlocks, beginsBlock: anyRule(ofBlocks) };
 }
 
 function withoutReturns(line: string): string {
@@ -75,13 +122,11 @@ function markDropped(lines: readonly string[], rule: VolatileRule, inside: Uint8
 }
 
 /** Rules for a part of the configuration all look at the same outline: it is drawn once, and only for them. */
-function dropByOutline(driver: VolatileRules, lines: string[]): string[] {
-  const rules = driver.volatile.filter((rule) => {
-    if (rule.act === 'mask' || (rule.act === 'drop' && !isForBlocks(rule))) return false;
+function dropByOutline(driver: VolatileRules, lines: string[], ofBlocks: readonly VolatileRule[]): string[] {
+  const rules = ofBlocks.filter((rule) => {
     const begins = withFlags(rule.line, '');
     return lines.some((line) => begins.test(line));
   });
-  if (rules.length === 0) return lines;
   const blocks = driver.outline(textOf(lines));
   const dropped = new Uint8Array(lines.length);
   for (const rule of rules) {

@@ -1,5 +1,6 @@
 import type { Mask } from './mask.ts';
-import { redactWith, type SecretRules } from './redact.ts';
+import { redactWith } from './redact.ts';
+import type { SecretRules } from './secret-rules.ts';
 
 /** In something that is only looked at, a fingerprint would serve nobody. */
 const hidden: Mask = { token: () => '<secret:hidden>' };

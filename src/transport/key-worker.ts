@@ -1,6 +1,7 @@
 import { createPrivateKey } from 'node:crypto';
 import { parentPort } from 'node:worker_threads';
-import ssh2 from 'ssh2';
+import type { ParsedKey } from 'ssh2';
+import { ssh2 } from './ssh-library.ts';
 
 /** One question of `private-key.ts`. */
 export interface Question {
@@ -14,7 +15,7 @@ export type Answer = { readonly key: string } | { readonly problem: string };
 parentPort?.once('message', (question: Question) => parentPort?.postMessage(open(question)));
 
 function open({ text, passphrase }: Question): Answer {
-  const [parsed] = [ssh2.utils.parseKey(text, passphrase)].flat() as [ssh2.ParsedKey | Error];
+  const [parsed] = [ssh2.utils.parseKey(text, passphrase)].flat() as [ParsedKey | Error];
   if (parsed instanceof Error) return { problem: parsed.message };
   if (!parsed.isPrivateKey()) return { key: text };
   // ssh2 writes a format for Ed25519 that it does not read.

@@ -1,17 +1,18 @@
 import { createHmac, randomBytes } from 'node:crypto';
 import { extname } from 'node:path';
 import { Worker } from 'node:worker_threads';
-import ssh2 from 'ssh2';
+import type { ParsedKey } from 'ssh2';
 import type { SecretRef } from '../core/device.ts';
 import { BackupError, type Details } from '../core/errors.ts';
 import type { Answer, Question } from './key-worker.ts';
+import { ssh2 } from './ssh-library.ts';
 
 /**
  * What came of opening keys with their passphrases, by a digest of both, oldest first. Opening one
  * takes most of a second (bcrypt, in JavaScript): a fleet that logs in with one key would spend minutes of every night
  * on it. It is done on a thread of its own, because nothing else of the process would run meanwhile.
  */
-const opened = new Map<string, Promise<ssh2.ParsedKey | Error>>();
+const opened = new Map<string, Promise<ParsedKey | Error>>();
 const openedAtMost = 32;
 const digestKey = randomBytes(32);
 
@@ -24,7 +25,7 @@ export async function parsePrivateKey(
   text: string,
   passphrase: string | undefined,
   ref: SecretRef,
-): Promise<ssh2.ParsedKey> {
+): Promise<ParsedKey> {
   type Unusable = NonNullable<Details['inventory.secret-unavailable']['key']>;
   const unusable = (key: Unusable, problem: string) =>
     new BackupError('inventory.secret-unavailable', { reference: referenceText(ref), problem, key });
@@ -44,7 +45,7 @@ export async function parsePrivateKey(
   return parsed;
 }
 
-function openOnce(text: string, passphrase: string): Promise<ssh2.ParsedKey | Error> {
+function openOnce(text: string, passphrase: string): Promise<ParsedKey | Error> {
   const digest = createHmac('sha256', digestKey)
     .update(JSON.stringify([text, passphrase]))
     .digest('hex');
@@ -59,7 +60,7 @@ function openOnce(text: string, passphrase: string): Promise<ssh2.ParsedKey | Er
   return opening;
 }
 
-async function open(question: Question): Promise<ssh2.ParsedKey | Error> {
+async function open(question: Question): Promise<ParsedKey | Error> {
   const worker = new Worker(new URL(`./key-worker${extname(import.meta.filename)}`, import.meta.url), {
     // Nothing of the environment is of use to it, and secrets may be there.
     env: {},
@@ -78,9 +79,9 @@ async function open(question: Question): Promise<ssh2.ParsedKey | Error> {
   }
 }
 
-function parse(text: string): ssh2.ParsedKey | Error {
+function parse(text: string): ParsedKey | Error {
   // An array where the file could hold several keys; it never holds more than one.
-  return [ssh2.utils.parseKey(text)].flat()[0] as ssh2.ParsedKey | Error;
+  return [ssh2.utils.parseKey(text)].flat()[0] as ParsedKey | Error;
 }
 
 /** What a person calls the place of a secret. */

@@ -1,10 +1,19 @@
-import ssh2 from 'ssh2';
+import type {
+  BaseAgent,
+  CipherAlgorithm,
+  KexAlgorithm,
+  MacAlgorithm,
+  NextAuthHandler,
+  ParsedKey,
+  ServerHostKeyAlgorithm,
+} from 'ssh2';
 import type { Clock } from '../core/clock.ts';
 import { clip, harmless } from '../core/display.ts';
 import { BackupError } from '../core/errors.ts';
 import type { Offer } from './algorithms.ts';
 import { Negotiation } from './negotiation.ts';
 import type { Dialled, Ssh2Error } from './ssh-connection.ts';
+import { ssh2 } from './ssh-library.ts';
 import type { Login } from './ssh-login.ts';
 import type { Carrier, Target } from './tcp.ts';
 import { Wire } from './wire.ts';
@@ -23,7 +32,7 @@ export interface Dial {
   /** Null: the key is trusted. Called again at every later key exchange. */
   readonly verify: (blob: Buffer) => BackupError | null;
   /** Null: stop once the server has proven its host key. */
-  readonly login: Login<ssh2.ParsedKey, ssh2.BaseAgent> | null;
+  readonly login: Login<ParsedKey, BaseAgent> | null;
   /** Called once the host key is trusted and the login begins. */
   readonly onTrusted?: () => void;
 }
@@ -128,7 +137,7 @@ export async function dial(request: Dial): Promise<Dialled> {
     const authenticate = async (
       offered: readonly string[] | null,
       partial: boolean | null,
-      next: ssh2.NextAuthHandler,
+      next: NextAuthHandler,
     ): Promise<void> => {
       if (login === null || settled) return;
       if (offered === null) onTrusted?.();
@@ -151,10 +160,10 @@ export async function dial(request: Dial): Promise<Dialled> {
         // Deadlines are ours, on our clock.
         readyTimeout: 0,
         algorithms: {
-          kex: [...algorithms.kex] as ssh2.KexAlgorithm[],
-          serverHostKey: [...algorithms['host-key']] as ssh2.ServerHostKeyAlgorithm[],
-          cipher: [...algorithms.cipher] as ssh2.CipherAlgorithm[],
-          hmac: [...algorithms.mac] as ssh2.MacAlgorithm[],
+          kex: [...algorithms.kex] as KexAlgorithm[],
+          serverHostKey: [...algorithms['host-key']] as ServerHostKeyAlgorithm[],
+          cipher: [...algorithms.cipher] as CipherAlgorithm[],
+          hmac: [...algorithms.mac] as MacAlgorithm[],
           compress: ['none'],
         },
         // Without this ssh2 accepts every key.

@@ -1,12 +1,13 @@
-import ssh2 from 'ssh2';
+import type { BaseAgent, ParsedKey } from 'ssh2';
 import type { Clock } from '../core/clock.ts';
 import type { Credentials, SecretRef } from '../core/device.ts';
 import { BackupError } from '../core/errors.ts';
 import { parsePrivateKey } from './private-key.ts';
+import { ssh2 } from './ssh-library.ts';
 import type { Means } from './ssh-login.ts';
 
 /** What one server is logged in to with. */
-export type Ssh2Means = Means<ssh2.ParsedKey, ssh2.BaseAgent>;
+export type Ssh2Means = Means<ParsedKey, BaseAgent>;
 
 /**
  * Reads the secrets of one login. Throws BackupError `inventory.secret-unavailable`, also for a key that
@@ -33,7 +34,7 @@ export async function readMeans(
 }
 
 /** The agent at $SSH_AUTH_SOCK, once it has shown that it holds a key. */
-async function openAgent(clock: Clock, withinMs: number): Promise<ssh2.BaseAgent> {
+async function openAgent(clock: Clock, withinMs: number): Promise<BaseAgent> {
   const unusable = (problem: string) =>
     new BackupError('inventory.secret-unavailable', { reference: 'the SSH agent', problem });
   const path = process.env.SSH_AUTH_SOCK;

@@ -49,6 +49,7 @@ export class Wire extends Duplex {
   }
 
   override _write(chunk: Buffer, _encoding: BufferEncoding, done: () => void): void {
+    this.#gather();
     // Not handed to the socket as its callback: a destroy right after would then lose what waits here.
     if (this.#socket.write(chunk)) done();
     else this.#socket.once('drain', done);
@@ -64,6 +65,13 @@ export class Wire extends Duplex {
     if (error === null) this.#socket.destroySoon();
     else this.#socket.destroy();
     done(error);
+  }
+
+  /** ssh2 writes a packet in three pieces, and what is written at one instant goes out as one: a call and a segment each. */
+  #gather(): void {
+    if (this.#socket.writableCorked > 0) return;
+    this.#socket.cork();
+    process.nextTick(() => this.#socket.uncork());
   }
 
   /** What may be handed on: the identification line and what follows it; null while it is not whole. */
