@@ -1,7 +1,7 @@
 import type { ErrorCode } from '../core/errors.ts';
 import type { Outcome, Trigger } from '../core/run.ts';
 import { appendRecord } from './chain.ts';
-import { endFrom, readHistories, slotColumns, slotFrom } from './histories.ts';
+import { asked, endFrom, readHistories, slotColumns, slotFrom } from './histories.ts';
 import { text } from './rows.ts';
 import type { Statements } from './statements.ts';
 
@@ -150,12 +150,10 @@ export function slots(sql: Statements): Slots {
     histories: (version, nowMs) =>
       sql.snapshot(() => ({
         version: Number(sql.get('SELECT max(changes) AS newest FROM device')?.newest ?? 0),
-        histories: readHistories(sql, version === 0 ? 'changes >= ?' : 'changes > ?', version, nowMs),
+        histories: readHistories(sql, version === 0 ? asked.all : asked.changed, version, nowMs),
       })),
     historiesOf: (deviceIds, nowMs) =>
-      sql.snapshot(() =>
-        readHistories(sql, 'id IN (SELECT value FROM json_each(?))', JSON.stringify(deviceIds), nowMs),
-      ),
+      sql.snapshot(() => readHistories(sql, asked.byId, JSON.stringify(deviceIds), nowMs)),
     write: (writes) => sql.transaction(() => writes.filter((write) => writeSlot(sql, write))),
     keepPlan: (deviceId, plan, sinceMs) => {
       sql.run(
