@@ -1,3 +1,5 @@
+import type { Steps } from './turns.ts';
+
 /**
  * A secret that a rule found in one place often stands in another: a description that repeats the
  * password. These are found by value.
@@ -11,6 +13,9 @@ const longest = 256;
 /** Of a text, times the values that are looked for one by one: milliseconds. */
 const searchedCharacters = 8 * 1024 * 1024;
 
+/** Of a text, between two steps. */
+const charactersAStep = 500_000;
+
 /** A word of a configuration's grammar could look like this. */
 const keyword = /^[a-z]+(?:-[a-z]+)*$/;
 const token = /<secret:[0-9a-z]+>/y;
@@ -23,11 +28,11 @@ const token = /<secret:[0-9a-z]+>/y;
  * Cost: one look-up for each word of the text, and where one begins like a secret, one step for each
  * character that the longest such secret has, whatever their number.
  */
-export function hideByValue(
+export function* hidingByValue(
   text: string,
   found: ReadonlyMap<string, string>,
   grammar: () => ReadonlySet<string>,
-): { readonly text: string; readonly hidden: number } {
+): Steps<{ readonly text: string; readonly hidden: number }> {
   let words: ReadonlySet<string> | null = null;
   // Most values stand nowhere else, and a few are looked for in less time than every word is looked up.
   const few = found.size * text.length <= searchedCharacters;
@@ -45,7 +50,12 @@ export function hideByValue(
   let copied = 0;
   let hidden = 0;
   let insideWord = false;
+  let nextStep = charactersAStep;
   for (let at = 0; at + shortest <= text.length; at++) {
+    if (at >= nextStep) {
+      nextStep = at + charactersAStep;
+      yield;
+    }
     const before = insideWord;
     insideWord = isWord(text, at);
     if (before && insideWord) continue;

@@ -1,4 +1,4 @@
-import { hideByValue } from './by-value.ts';
+import { hidingByValue } from './by-value.ts';
 import { Hider } from './hider.ts';
 import { linesOf, textOf } from './lines.ts';
 import type { Mask } from './mask.ts';
@@ -61,11 +61,11 @@ export function* redacting(
   let draft: Draft = { lines: linesOf(text), text, innocent: null };
   for (let round = 0; round < mostRounds; round++) {
     const before = hider.secrets;
-    let suspects = suspectsIn(driver, draft, everywhere);
+    let suspects = yield* suspectsIn(driver, draft, everywhere);
     yield;
     const lines = hideSpans(driver, suspects, hider, everywhere);
     if (lines !== suspects.lines)
-      suspects = suspectsIn(driver, { lines, text: null, innocent: null }, everywhere);
+      suspects = yield* suspectsIn(driver, { lines, text: null, innocent: null }, everywhere);
     yield;
     // What is innocent stays as it is, and the next round need not look at it.
     draft = { lines: hideInLines(suspects, hider), text: null, innocent: suspects.innocent };
@@ -75,7 +75,8 @@ export function* redacting(
   }
   let hidden = textOf(draft.lines);
   for (const value of known) hidden = hider.hideKnown(hidden, value);
-  const repeated = hideByValue(hidden, hider.found, () => grammarOf(driver, hidden));
+  yield;
+  const repeated = yield* hidingByValue(hidden, hider.found, () => grammarOf(driver, hidden));
   return { text: repeated.text, secrets: hider.secrets + repeated.hidden };
 }
 

@@ -4,6 +4,7 @@ import { textOf, withFlags } from './lines.ts';
 import { isMasked } from './mask.ts';
 import { compiledRules, everyLine, insideOf, type Scope, type SecretRules, scopeOf } from './secret-rules.ts';
 import { shapes } from './shapes.ts';
+import type { Steps } from './turns.ts';
 
 /** Made once: to make an expression costs more than to ask it. */
 const compiledShapes = shapes.map(({ name, hint, pattern, kind, rotates }) => ({
@@ -47,12 +48,15 @@ export interface Draft {
   readonly innocent: Uint8Array | null;
 }
 
+/** Lines between two steps. */
+const linesAStep = 10_000;
+
 /** `everywhere`: rules apply outside of their sections too. */
-export function suspectsIn(
+export function* suspectsIn(
   driver: SecretRules,
   { lines, text, innocent }: Draft,
   everywhere: boolean,
-): Suspects {
+): Steps<Suspects> {
   let blocks: readonly Block[] | null = null;
   const outline = (): readonly Block[] => {
     blocks ??= driver.outline(text ?? textOf(lines));
@@ -68,8 +72,10 @@ export function suspectsIn(
     // To know sections the whole text is outlined: only where some rule asks for it.
     ((!inside.isKnown() || inside.holds(index)) && inSections(line) && inside.holds(index));
   const cleared = new Uint8Array(lines.length);
-  for (let index = 0; index < lines.length; index++)
+  for (let index = 0; index < lines.length; index++) {
     if (innocent?.[index] === 1 || !isSuspect(lines[index] ?? '', index)) cleared[index] = 1;
+    if (index % linesAStep === linesAStep - 1) yield;
+  }
   return {
     lines,
     innocent: cleared,
