@@ -63,7 +63,7 @@ interface Import {
 function importsOf(file: string): Import[] {
   const text = readFileSync(join(src, file), 'utf8');
   const found = text.matchAll(
-    /^(?:import|export)\s+(type\s)?(?:[^'";]*?\sfrom\s+)?'([^']+)'|\bimport\(\s*'([^']+)'/gms,
+    /^(?:import|export)\s+(type\s)?(?:[^'";]*?\sfrom\s+)?'([^']+)'|(?:\bimport|createRequire\([^)]*\))\(\s*'([^']+)'/gms,
   );
   return [...found].map((match) => ({
     from: file,

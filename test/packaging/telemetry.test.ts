@@ -25,6 +25,7 @@ const reaching: Readonly<Record<string, string>> = {
   'transport/key-worker.ts': 'nobody: it parses keys with ssh2',
   'transport/private-key.ts': 'nobody: it parses keys with ssh2',
   'transport/ssh-dial.ts': 'devices and jump hosts, on a connection that tcp.ts made',
+  'transport/ssh-library.ts': 'nobody by itself: it loads ssh2',
   'transport/ssh-means.ts': 'the SSH agent, where a credential says so',
   'transport/tcp.ts': 'devices and jump hosts',
 };
@@ -43,8 +44,9 @@ const harmless = new Set([
 
 function reaches(file: string): boolean {
   const text = readFileSync(join(checkout, 'src', file), 'utf8');
-  if (/(?<![#.\w])(?:fetch|WebSocket|EventSource)\(/.test(text)) return true;
-  const modules = 'node:(?:net|tls|http|https|http2|dgram|dns|dns/promises|child_process|cluster)|ssh2';
+  if (/(?<![#.\w])(?:fetch|WebSocket|EventSource|createRequire)\(/.test(text)) return true;
+  const modules =
+    'node:(?:net|tls|http|https|http2|dgram|dns|dns/promises|child_process|cluster)|ssh2|\\./ssh-library\\.ts';
   const imports = text.matchAll(
     new RegExp(`^import\\s+(?!type\\s)([^;]*?)\\s+from\\s+'(?:${modules})'`, 'gm'),
   );
