@@ -34,7 +34,10 @@ interface LineMatcher {
 /** The lines of a text, and everything that may be asked about each of them. */
 export interface Suspects {
   readonly lines: readonly string[];
-  /** 1 by line that no rule matches, and in which none begins. */
+  /**
+   * By line: 1 where no rule matches and none begins; 2 where one does that applies in sections that the line is not in;
+   * else 0. What is 2 is asked again in the next round: a secret can hide from the outline where a block ends.
+   */
   readonly innocent: Uint8Array;
   readonly matchers: readonly LineMatcher[];
 }
@@ -44,7 +47,7 @@ export interface Draft {
   readonly lines: readonly string[];
   /** The same as one; null where nobody has put it together. */
   readonly text: string | null;
-  /** 1 by line that is known to be innocent and need not be asked again; null: nothing is known. */
+  /** 1 by line that need not be asked again (see `Suspects`); null: nothing is known. */
   readonly innocent: Uint8Array | null;
 }
 
@@ -66,14 +69,15 @@ export function* suspectsIn(
   const asked = innocent === null ? lines : lines.filter((_line, index) => innocent[index] !== 1);
   const possible = shapesIn(text ?? asked.join('\n'));
   const inside = everywhere ? everyLine : insideOf(sections, lines, outline);
-  const isSuspect = (line: string, index: number): boolean =>
-    anywhere(line) ||
-    possible.some(({ hint, plain }) => hint.test(line) && plain.test(line)) ||
+  const innocenceOf = (line: string, index: number): 0 | 1 | 2 => {
+    if (anywhere(line) || possible.some(({ hint, plain }) => hint.test(line) && plain.test(line))) return 0;
     // To know sections the whole text is outlined: only where some rule asks for it.
-    ((!inside.isKnown() || inside.holds(index)) && inSections(line) && inside.holds(index));
+    if (!inSections(line)) return 1;
+    return inside.holds(index) ? 0 : 2;
+  };
   const cleared = new Uint8Array(lines.length);
   for (let index = 0; index < lines.length; index++) {
-    if (innocent?.[index] === 1 || !isSuspect(lines[index] ?? '', index)) cleared[index] = 1;
+    cleared[index] = innocent?.[index] === 1 ? 1 : innocenceOf(lines[index] ?? '', index);
     if (index % linesAStep === linesAStep - 1) yield;
   }
   return {
@@ -95,7 +99,7 @@ export function* suspectsIn(
 export function hideInLines({ lines, innocent, matchers }: Suspects, hider: Hider): readonly string[] {
   // Rules look at the lines as they were: what one line becomes is no other line's business.
   return lines.map((original, index) => {
-    if (innocent[index] === 1) return original;
+    if (innocent[index] !== 0) return original;
     let line = original;
     for (const { plain, pattern, kind, rotates, scope } of matchers) {
       // Telling where a group stands costs many times as much as telling that it stands somewhere.

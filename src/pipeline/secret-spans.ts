@@ -48,7 +48,7 @@ function hideSpansOf(
   /** Lines before it are in `kept`, or were left out. */
   let done = 0;
   for (let index = 0; index < lines.length; index++) {
-    if (innocent?.[index] === 1) continue;
+    if (innocent !== null && innocent[index] !== 0) continue;
     const line = lines[index] ?? '';
     const range = begins.exec(line)?.indices?.groups?.secret;
     if (range === undefined) continue;

@@ -90,6 +90,28 @@ describe('redact by the rules of a driver', () => {
   });
 });
 
+describe('redact by rules for a section', () => {
+  it('asks a line again that lay outside of its section until a secret was masked', () => {
+    const driver = {
+      secrets: [
+        { kind: 'password', line: /^key (?<secret>\S+)$/, example: 'key n0tr3al' },
+        {
+          kind: 'community',
+          line: /^ name (?<secret>\S+)$/,
+          inSection: /^community$/,
+          example: ' name n0tr3al',
+        },
+      ],
+      // An odd quote in a value hides from the outline where a block ends.
+      outline: (text: string) => [
+        { firstLine: 1, lastLine: text.includes('"') ? 1 : 2, section: 'community', title: 'community' },
+      ],
+    } as const;
+    const { text } = redact(driver, 'key n0t"r3al\ncommunity\n name n0tr3al2\n', mask);
+    expect(text).toMatch(/^key <secret:\w+>\ncommunity\n name <secret:\w+>\n$/);
+  });
+});
+
 describe('redact by what secrets look like', () => {
   const examples = shapes.flatMap((shape) => shape.examples.map((example) => ({ shape, example })));
 
